@@ -1,0 +1,1 @@
+"""The axis graph: a model without its layout."""

@@ -1,0 +1,1 @@
+"""The certificate: what is proved about two models, layer by layer."""

@@ -1,0 +1,18 @@
+"""The errors that a user meets: each names the thing, the fact and the cure."""
+
+from __future__ import annotations
+
+
+class OnebyoneError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    The message is one line a user can act on; the command line prints it without a traceback.
+    """
+
+
+class InputError(OnebyoneError):
+    """The input (a file, a model, an option) cannot be used; exit code 3 in ``verify``, else 1."""
+
+
+class OutputError(OnebyoneError):
+    """The result cannot be written where the user asked for it."""

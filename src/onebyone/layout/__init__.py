@@ -1,0 +1,1 @@
+"""The layout plan: which variant each node takes, and which moves that costs."""
