@@ -1,0 +1,67 @@
+"""Fold a bias that is added behind a sum of products into the Contract."""
+
+from __future__ import annotations
+
+from onebyone.axes.graph import AxisGraph, Node, Use
+from onebyone.axes.positional import Kind
+
+
+def fold_biases(graph: AxisGraph) -> None:
+    """Replaces ``Add(Contract(x, w), b)`` by ``Contract(x, w, b)`` in place, in either order.
+
+    Only where ``b`` is a constant vector over all output channels and nothing else reads the sum.
+    """
+    outputs = {graph.views[tensor].value for tensor in graph.outputs}
+    consumers = graph.consumers()
+    gone: set[Node] = set()
+    for node in graph.nodes:
+        if node.kind is not Kind.CONTRACT or len(node.operands) != 2:
+            continue
+        value = node.results[0].value
+        readers = consumers[value]
+        if value in outputs or len(readers) != 1:
+            continue
+        add, number = readers[0]
+        bias = _bias(node, add, number)
+        if bias is None or add in gone:
+            continue
+        node.operands = (*node.operands, bias)
+        node.results = (_result(node, add, number),)
+        node.natives = (*node.natives, *add.natives)
+        node.results[0].value.producer = node
+        gone.add(add)
+    graph.nodes = [node for node in graph.nodes if node not in gone]
+    for number, node in enumerate(graph.nodes):
+        node.number = number
+
+
+def _bias(node: Node, add: Node, number: int) -> Use | None:
+    """The bias, bound to the Contract's own indices; None where it is no bias."""
+    if add.kind is not Kind.POINTWISE or add.fn != "add" or add.natives == node.natives:
+        return None
+    other = add.operands[1 - number]
+    sum_ = add.operands[number]
+    a, b = node.operands
+    if other is None or sum_ is None or a is None or b is None or not other.value.constant:
+        return None
+    if a.value.derived == b.value.derived or other.value.dtype != sum_.value.dtype:
+        return None
+    weight = a if a.value.derived else b
+    result = node.results[0]
+    own = dict(zip(sum_.indices, result.indices, strict=True))
+    if any(index not in own for index in other.indices):
+        return None
+    indices = tuple(own[index] for index in other.indices)
+    channels = tuple(i for i in result.indices if i in weight.indices)
+    if indices != channels or len(add.results[0].indices) != len(sum_.indices):
+        return None
+    return Use(other.value, indices, other.form)
+
+
+def _result(node: Node, add: Node, number: int) -> Use:
+    """The Add's result, bound to the Contract's indices."""
+    sum_ = add.operands[number]
+    assert sum_ is not None
+    own = dict(zip(sum_.indices, node.results[0].indices, strict=True))
+    result = add.results[0]
+    return Use(result.value, tuple(own[i] for i in result.indices), result.form)

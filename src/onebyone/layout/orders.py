@@ -1,0 +1,153 @@
+"""First stage of planning: the variants of each node as orders of axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from onebyone.axes.graph import AxisGraph, Node, Order, Value, order_of
+from onebyone.axes.positional import Kind
+from onebyone.layout.roles import Roles, roles
+from onebyone.layout.slots import Slotted
+from onebyone.layout.targets import Target
+
+
+class Abilities(Protocol):
+    """What a plan must ask the dialect: facts about native nodes, never their names."""
+
+    def is_convolution(self, node: Node) -> bool:
+        """Whether a Contract's native node is a convolution."""
+        ...
+
+    def is_linear(self, node: Node) -> bool:
+        """Whether a Contract's native node is a matrix product with the weight on the right."""
+        ...
+
+    def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
+        """Whether an ALONG node can be written with its axes at these places."""
+        ...
+
+
+# Orders that a value may take; more are not worth the solver's time.
+_LIMIT = 14
+
+FREE_KINDS = (Kind.POINTWISE, Kind.ALONG, Kind.REDUCE, Kind.AXIS, Kind.NORM)
+
+
+@dataclass
+class Orders:
+    """Candidate orders of every value, grown from what is native and what operators demand."""
+
+    graph: AxisGraph
+    target: Target
+    batch: dict[Value, frozenset[int]]
+    kept: dict[Node, str]
+    dialect: Abilities
+
+    def __post_init__(self) -> None:
+        self.found: dict[Value, dict[Order, None]] = {v: {} for v in self.graph.values}
+        self.slotted = {n: Slotted(n) for n in self.graph.nodes if n.kind in FREE_KINDS}
+        self.roles = {n: roles(n) for n in self.graph.nodes if n.kind is Kind.CONTRACT}
+        self._consumers = self.graph.consumers()
+        self._dirty: dict[Node, None] = {}
+        for view in self.graph.views.values():
+            self._add(view.value, order_of(view.form))
+        for node, own in self.roles.items():
+            self._seed(node, own)
+        while self._dirty:
+            node = next(iter(self._dirty))
+            del self._dirty[node]
+            if node.kind in FREE_KINDS:
+                self._spread(node)
+
+    def _add(self, value: Value, order: Order) -> None:
+        orders = self.found[value]
+        if order in orders or len(orders) >= _LIMIT:
+            return
+        orders[order] = None
+        if value.producer is not None:
+            self._dirty[value.producer] = None
+        for node, _ in self._consumers[value]:
+            self._dirty[node] = None
+
+    def _seed(self, node: Node, own: Roles) -> None:
+        """The orders that a Contract would like of its data and its result."""
+        x, y, result = node.operands[own.data], node.operands[own.weight], node.results[0]
+        assert x is not None and y is not None
+        other = {i: k for k, i in enumerate(y.indices)}
+        axis = {i: k for k, i in enumerate(x.indices)}
+        out = {i: k for k, i in enumerate(result.indices)}
+        if own.constant and node not in self.kept:
+            natural = [x.indices[k] for k in order_of(x.form)]
+            summed = [i for i in natural if i in own.summed]
+            rest = [i for i in natural if i not in own.summed and i not in own.batch]
+            groups = list(own.batch)
+            for cut in self._cuts(node, own, rest):
+                if self.target.form == "conv":
+                    read = [*rest[:cut], *groups, *summed, *rest[cut:]]
+                    write = [*rest[:cut], *groups, *own.columns, *rest[cut:]]
+                else:
+                    read, write = [*groups, *rest, *summed], [*groups, *rest, *own.columns]
+                self._add(x.value, tuple(axis[i] for i in read))
+                self._add(result.value, tuple(out[i] for i in write))
+            if not y.value.constant:
+                for order in ((*groups, *own.columns, *summed), (*groups, *summed, *own.columns)):
+                    self._add(y.value, tuple(other[i] for i in order))
+            return
+        batch, rows, columns = own.batch, own.rows, own.columns
+        for use in (x, y):
+            summed = tuple(
+                i for i in (use.indices[k] for k in order_of(use.form)) if i in own.summed
+            )
+            self._add(x.value, tuple(axis[i] for i in (*batch, *rows, *summed)))
+            self._add(x.value, tuple(axis[i] for i in (*batch, *summed, *rows)))
+            self._add(y.value, tuple(other[i] for i in (*batch, *columns, *summed)))
+            self._add(y.value, tuple(other[i] for i in (*batch, *summed, *columns)))
+        self._add(result.value, tuple(out[i] for i in (*batch, *rows, *columns)))
+        self._add(result.value, tuple(out[i] for i in (*batch, *columns, *rows)))
+
+    def _cuts(self, node: Node, own: Roles, rest: list[int]) -> list[int]:
+        """Where the channels may go among the other axes: behind the batch first."""
+        if self.target.form != "conv":
+            return [0]
+        x = node.operands[own.data]
+        assert x is not None
+        marked = {x.indices[k] for k in self.batch[x.value]}
+        lead = 0
+        while lead < len(rest) and rest[lead] in marked:
+            lead += 1
+        return [lead, *(cut for cut in range(len(rest)) if cut != lead)]
+
+    def _spread(self, node: Node) -> None:
+        """Carry candidate orders from each side of a free node to all others."""
+        slotted = self.slotted[node]
+        every = len(slotted.native)
+        sides = [(n, False) for n in slotted.free] + [(n, True) for n in range(len(node.results))]
+        for number, result in sides:
+            use = node.results[number] if result else node.operands[number]
+            assert use is not None
+            if use.value.constant or slotted.width(number, result=result) < every:
+                continue
+            for order in list(self.found[use.value]):
+                slots = slotted.of(number, order, result=result)
+                if slots is None:
+                    continue
+                slots = slotted.complete(slots)
+                for other, other_result in sides:
+                    target = node.results[other] if other_result else node.operands[other]
+                    assert target is not None
+                    if not target.value.constant:
+                        self._add(target.value, slotted.order(other, slots, result=other_result))
+
+    def is_convolution(self, node: Node) -> bool:
+        """Whether the native node already is in the form of a convolution."""
+        return self.dialect.is_convolution(node)
+
+    def is_linear(self, node: Node) -> bool:
+        """Whether the native node is a matrix product with the weight on the right."""
+        return self.dialect.is_linear(node)
+
+    def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
+        """Whether the native operator can read whole lines in this order of slots."""
+        return self.dialect.along_fits(node, slots)

@@ -1,0 +1,128 @@
+"""The layout plan: one variant a node, and the moves that remain. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onebyone.axes.graph import AxisGraph, Node, Value, order_of
+from onebyone.axes.positional import Kind
+from onebyone.layout.forms import Formed, Forms, Move
+from onebyone.layout.orders import Abilities, Orders
+from onebyone.layout.roles import batch_axes
+from onebyone.layout.solve import Choice, Problem, Solution, Variant, solve
+from onebyone.layout.targets import Target
+from onebyone.layout.variants import size_in_bytes, variants
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do with each node.
+
+    Attributes:
+        graph: the axis graph that is planned.
+        target: for which target.
+        orders: the variant of each node as orders of axes.
+        forms: the variant of each node and move as forms.
+        solution: cost and bound of the first stage, in bytes moved.
+        kept: FC layers that keep their form, with the reason.
+    """
+
+    graph: AxisGraph
+    target: Target
+    orders: dict[Node, Variant]
+    forms: Formed
+    solution: Solution
+    kept: dict[Node, str]
+
+
+def make_plan(
+    graph: AxisGraph,
+    target: Target,
+    dialect: Abilities,
+    kept: dict[Node, str],
+    *,
+    seconds: float = 20.0,
+) -> Plan:
+    """Choose orders, then forms.
+
+    Args:
+        graph: the model.
+        target: costs and the wanted form.
+        dialect: answers questions about native nodes.
+        kept: FC layers that must keep their form.
+        seconds: time limit of the solver; a smaller gap may be left where it strikes.
+    """
+    orders = Orders(graph, target, batch_axes(graph), kept, dialect)
+    options = [variants(orders, node) for node in graph.nodes]
+    problem = _order_problem(graph, target, options)
+    solution = solve(problem, seconds=seconds * 0.7)
+    picked = {
+        node: found[k]
+        for node, found, k in zip(graph.nodes, options, solution.picked, strict=False)
+    }
+    moves = _moves(graph, picked)
+    formed = Forms(graph, orders, picked, moves).choose(seconds * 0.3)
+    return Plan(graph, target, picked, formed, solution, kept)
+
+
+def _order_problem(graph: AxisGraph, target: Target, options: list[list[Variant]]) -> Problem:
+    problem = Problem()
+    for node, found in zip(graph.nodes, options, strict=True):
+        problem.choices.append(
+            Choice(
+                found,
+                tuple(
+                    None if use is None or use.value.constant else use.value.number
+                    for use in node.operands
+                ),
+                tuple(use.value.number for use in node.results),
+            )
+        )
+    for tensor in graph.outputs:
+        view = graph.views[tensor]
+        if not view.value.constant:
+            pin = Variant("output", (order_of(view.form),), ())
+            problem.choices.append(Choice([pin], (view.value.number,), ()))
+    for value in graph.values:
+        problem.price[value.number] = move_cost(value, target)
+        if value.producer is None:
+            problem.given[value.number] = order_of(value.native)
+    return problem
+
+
+def move_cost(value: Value, target: Target) -> float:
+    """What a transpose of a value costs; one that the runtime does once, ahead, costs little."""
+    cost = target.move_overhead + target.move * size_in_bytes(value)
+    return 0.01 * cost if value.derived else cost
+
+
+def _moves(graph: AxisGraph, picked: dict[Node, Variant]) -> list[Move]:
+    """Every order in which a value is read and not written, once each."""
+    written = {
+        use.value: order
+        for node, variant in picked.items()
+        for use, order in zip(node.results, variant.writes, strict=True)
+    }
+    wanted: dict[tuple[Value, tuple[int, ...]], None] = {}
+    for node in graph.nodes:
+        for use, order in zip(node.operands, picked[node].reads, strict=True):
+            if use is not None and order is not None and not use.value.constant:
+                wanted[(use.value, order)] = None
+    for tensor in graph.outputs:
+        view = graph.views[tensor]
+        if not view.value.constant:
+            wanted[(view.value, order_of(view.form))] = None
+    found: list[Move] = []
+    for value, order in wanted:
+        source = written.get(value, order_of(value.native))
+        if source != order:
+            found.append(Move(value, source, order))
+    return found
+
+
+def is_layer(node: Node) -> bool:
+    """Whether a node is an FC layer: a sum of products with a constant weight."""
+    if node.kind is not Kind.CONTRACT:
+        return False
+    a, b = node.operands[0], node.operands[1]
+    return a is not None and b is not None and a.value.derived != b.value.derived

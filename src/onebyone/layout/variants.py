@@ -1,0 +1,234 @@
+"""The variants of each node in the first stage: orders of operands and results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from onebyone.axes.graph import Node, Order, Use, Value, order_of
+from onebyone.axes.positional import Kind
+from onebyone.layout.convolution import ConvOrder, parse, parse_without_channels
+from onebyone.layout.orders import FREE_KINDS, Orders
+from onebyone.layout.roles import Roles
+from onebyone.layout.solve import Variant
+
+_BYTES = {"double": 8, "float64": 8, "int64": 8, "uint64": 8, "float16": 2, "bfloat16": 2}
+_NARROW = ("bool", "int8", "uint8")
+
+
+def size_in_bytes(value: Value) -> int:
+    """Bytes of a value, symbols taken as 64."""
+    width = 1 if value.dtype in _NARROW else _BYTES.get(value.dtype, 4)
+    return value.elements.estimate() * width
+
+
+def variants(orders: Orders, node: Node) -> list[Variant]:
+    """All variants of a node; never empty."""
+    if node.kind is Kind.CONTRACT:
+        found = list(_contract(orders, node))
+    elif node.kind in FREE_KINDS:
+        found = list(_free(orders, node))
+    else:
+        found = []
+    return list({(v.tag, v.reads, v.writes): v for v in found}.values()) or [native(node)]
+
+
+def native(node: Node) -> Variant:
+    """The orders in which the native node reads and writes."""
+    reads = tuple(None if use is None else order_of(use.form) for use in node.operands)
+    if node.kind is Kind.SIZES:
+        reads = (None,) * len(reads)
+    return Variant("native", reads, tuple(order_of(use.form) for use in node.results))
+
+
+def _free(orders: Orders, node: Node) -> Iterator[Variant]:
+    slotted = orders.slotted[node]
+    every = len(slotted.native)
+    sides = [(n, False) for n in slotted.free] + [(n, True) for n in range(len(node.results))]
+    seen: set[Order] = set()
+    for number, result in sides:
+        use = node.results[number] if result else node.operands[number]
+        assert use is not None
+        if use.value.constant or slotted.width(number, result=result) < every:
+            continue
+        for order in orders.found[use.value]:
+            slots = slotted.of(number, order, result=result)
+            if slots is not None:
+                seen.add(slotted.complete(slots))
+    seen.add(slotted.native)
+    for slots in sorted(seen):
+        reads: list[Order | None] = []
+        for number, use in enumerate(node.operands):
+            if use is None:
+                reads.append(None)
+            elif number in node.pinned:
+                reads.append(order_of(use.form))
+            else:
+                reads.append(slotted.order(number, slots))
+        writes = tuple(slotted.order(n, slots, result=True) for n in range(len(node.results)))
+        yield from _in_order(orders, node, slots, Variant("free", tuple(reads), writes))
+
+
+def _in_order(
+    orders: Orders, node: Node, slots: Sequence[int], variant: Variant
+) -> Iterator[Variant]:
+    if node.kind is not Kind.NORM:
+        if node.kind is not Kind.ALONG or orders.along_fits(node, slots):
+            yield variant
+        return
+    if norm_fits(node, slots):
+        yield Variant("native", variant.reads, variant.writes)
+    price = orders.target.spelled_norm
+    if price is not None and node.fn in ("layer_norm", "rms_norm"):
+        x = node.operands[0]
+        assert x is not None
+        yield Variant("spelled", variant.reads, variant.writes, price * size_in_bytes(x.value))
+
+
+def norm_fits(node: Node, order: Sequence[int]) -> bool:
+    """Whether the fused operator works in an order of the node's indices."""
+    along = set(node.along)
+    if node.fn in ("layer_norm", "rms_norm"):
+        return all(i in along for i in order[len(order) - len(along) :])
+    parameter = node.operands[1]
+    x = node.operands[0]
+    assert parameter is not None and x is not None
+    channels = _channel_indices(node)
+    start = next((n for n, i in enumerate(order) if i in channels), 0)
+    if tuple(order[start : start + len(channels)]) != channels:
+        return False
+    if node.fn == "batch_norm":
+        return True
+    return all(i in along for i in order[start + len(channels) :]) and not any(
+        i in along for i in order[:start]
+    )
+
+
+def _channel_indices(node: Node) -> tuple[int, ...]:
+    """The indices at the channel position of a fused norm, in native order."""
+    x = node.operands[0]
+    assert x is not None
+    return tuple(x.indices[axis] for axis in x.form[1])
+
+
+def _contract(orders: Orders, node: Node) -> Iterator[Variant]:
+    own = orders.roles[node]
+    if not own.constant or node in orders.kept:
+        yield native(node)
+        if not own.constant:
+            yield from _products(orders, node, own)
+    elif orders.target.form == "conv":
+        if orders.is_convolution(node):
+            yield native(node)
+        yield from _convolutions(orders, node, own)
+    else:
+        yield from _linears(orders, node, own)
+
+
+def _operand(node: Node, number: int) -> Use:
+    use = node.operands[number]
+    assert use is not None
+    return use
+
+
+def _reads(node: Node, own: Roles, data: Order, weight: Order) -> tuple[Order | None, ...]:
+    reads: list[Order | None] = [None] * len(node.operands)
+    reads[own.data], reads[own.weight] = data, weight
+    if len(node.operands) > 2 and (bias := node.operands[2]) is not None:
+        reads[2] = order_of(bias.form)
+    return tuple(reads)
+
+
+def _axes(use: Use, indices: Sequence[int]) -> Order:
+    axis = {i: k for k, i in enumerate(use.indices)}
+    return tuple(axis[i] for i in indices if i in axis)
+
+
+def _convolutions(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
+    x, w = _operand(node, own.data), _operand(node, own.weight)
+    marked = {x.indices[k] for k in orders.batch[x.value]}
+    for order in orders.found[x.value]:
+        indices = [x.indices[k] for k in order]
+        for conv in conv_orders(indices, own, marked):
+            write = (*conv.batch, *own.batch, *own.columns, *conv.rest)
+            weight = (*own.batch, *own.columns, *(i for i in indices if i in own.summed))
+            tokens = set(conv.batch) - marked if not conv.rest else set[int]()
+            cost = orders.target.token_as_batch * size_in_bytes(x.value) if tokens else 0.0
+            yield Variant(
+                "conv",
+                _reads(node, own, order, _axes(w, weight)),
+                (_axes(node.results[0], write),),
+                cost,
+                conv,
+            )
+
+
+def conv_orders(indices: Sequence[int], own: Roles, marked: set[int]) -> list[ConvOrder]:
+    """The readings of an order as a convolution's input, the preferred one first."""
+    found = parse(indices, own)
+    if found is not None:
+        return [found]
+    lead = 0
+    while lead < len(indices) and indices[lead] in marked:
+        lead += 1
+    tried = [parse_without_channels(indices, own, n) for n in (lead, *range(len(indices)))]
+    readings = [conv for conv in tried if conv is not None][:1]
+    if not readings and not own.batch and not own.summed:
+        # An outer product: one channel, of size 1, behind the batch.
+        readings = [ConvOrder(tuple(indices), (), ())]
+    return readings
+
+
+def _linears(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
+    x, w = _operand(node, own.data), _operand(node, own.weight)
+    groups, summed = len(own.batch), set(own.summed)
+    for order in orders.found[x.value]:
+        indices = [x.indices[k] for k in order]
+        rest = indices[groups : len(indices) - len(summed)]
+        tail = indices[len(indices) - len(summed) :]
+        if tuple(indices[:groups]) != own.batch or set(tail) != summed:
+            continue
+        yield Variant(
+            "linear",
+            _reads(node, own, order, _axes(w, (*own.batch, *tail, *own.columns))),
+            (_axes(node.results[0], (*own.batch, *rest, *own.columns)),),
+        )
+
+
+def _products(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
+    """A matrix product of two computed factors, in either order."""
+    if len(node.operands) > 2 and node.operands[2] is not None:
+        return
+    a, b = _operand(node, own.data), _operand(node, own.weight)
+    lefts = [(o, s) for o in orders.found[a.value] if (s := _split(a, o, own))]
+    rights = [(o, s) for o in orders.found[b.value] if (s := _split(b, o, own))]
+    for order_a, (batch_a, own_a, sum_a, last_a) in lefts:
+        for order_b, (batch_b, own_b, sum_b, last_b) in rights:
+            if batch_a != batch_b or sum_a != sum_b:
+                continue
+            reads: list[Order | None] = [None] * len(node.operands)
+            reads[own.data], reads[own.weight] = order_a, order_b
+            if last_a and (not last_b or not sum_b or not own_b):
+                write = _axes(node.results[0], (*batch_a, *own_a, *own_b))
+                yield Variant("product", tuple(reads), (write,), 0.0, False)
+            if last_b and (not last_a or not sum_a or not own_a):
+                write = _axes(node.results[0], (*batch_a, *own_b, *own_a))
+                yield Variant("product", tuple(reads), (write,), 0.0, True)
+
+
+_Split = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], bool]
+
+
+def _split(use: Use, order: Order, own: Roles) -> _Split | None:
+    """(batch, own axes, summed axes, summed last?) of an operand of a matrix product."""
+    indices = [use.indices[k] for k in order]
+    count = len(own.batch)
+    batch, rest = tuple(indices[:count]), indices[count:]
+    if set(batch) != set(own.batch):
+        return None
+    summed = tuple(i for i in rest if i in own.summed)
+    alone = tuple(i for i in rest if i not in own.summed)
+    if tuple(rest) == (*alone, *summed):
+        return batch, alone, summed, True
+    if tuple(rest) == (*summed, *alone):
+        return batch, alone, summed, False
+    return None
