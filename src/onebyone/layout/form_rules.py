@@ -73,6 +73,9 @@ def free_forms(
             if form is None:
                 return
             reads.append(form)
+    if node.kind is Kind.POINTWISE and max(len(r) for r in reads if r is not None) < len(groups):
+        # Nobody supplies the leading positions of size 1: let the first operand do it.
+        reads[slotted.free[0]] = slotted.form(slotted.free[0], groups, False)
     if node.kind is Kind.NORM and picked.tag == "native":
         fused = _fused_norm(node, reads)
         if fused is None:
@@ -133,7 +136,19 @@ def _operand_form(
     needed = strip(form)
     if len(use.form) <= len(form) and strip(use.form) == needed:
         return use.form
-    return form if len(use.indices) == len(slotted.native) and number == 0 else needed
+    return form if len(use.indices) == len(slotted.native) else needed
+
+
+def channels_second(node: Node, slots: Slots) -> tuple[Slots, ...]:
+    """Slots grouped as a fused norm reads them: [everything before][channels][each other]."""
+    x = node.operands[0]
+    assert x is not None
+    if node.fn in ("layer_norm", "rms_norm"):
+        return tuple((slot,) for slot in slots)
+    channels = tuple(x.indices[axis] for axis in x.form[1])
+    start = slots.index(channels[0]) if channels else 0
+    rest = slots[start + len(channels) :]
+    return (slots[:start], channels, *((slot,) for slot in rest))
 
 
 def _fused_norm(node: Node, reads: list[Form | None]) -> list[Form | None] | None:

@@ -13,6 +13,7 @@ from onebyone.axes.graph import AxisGraph, Form, Node, Order, Use, Value, order_
 from onebyone.axes.positional import Kind
 from onebyone.layout.form_rules import (
     block_form,
+    channels_second,
     conv_form,
     conv_input_form,
     free_forms,
@@ -228,6 +229,8 @@ class Forms:
                         groupings[groups] = None
         if not groupings:
             groupings[tuple((s,) for s in self._slots_of(node))] = None
+        if node.kind is Kind.NORM and picked.tag == "native":
+            groupings[channels_second(node, self._slots_of(node))] = None
         for groups in groupings:
             yield from free_forms(node, slotted, groups, picked, _CHANGED)
 

@@ -155,7 +155,7 @@ def _static_shape(value: ir.Value) -> Shape | None:
         if tensor is None:
             return None
         return tuple(Size(d) for d in tensor.shape.numpy())
-    if not all(isinstance(d, int) for d in shape.dims):
+    if not all(isinstance(d, int) and d >= 0 for d in shape.dims):
         return None
     return tuple(Size(d) for d in shape.dims if isinstance(d, int))
 
@@ -165,12 +165,21 @@ def _declared_shape(value: ir.Value) -> Shape | None:
         return None
     found: list[Size] = []
     for position, dim in enumerate(value.shape.dims):
-        if isinstance(dim, int):
+        if isinstance(dim, int) and dim >= 0:
             found.append(Size(dim))
+        elif is_symbol(dim):
+            found.append(Size(1, (str(dim),)))
         else:
-            name = str(dim.value) if dim.value is not None else f"{value.name}.{position}"
-            found.append(Size(1, (name,)))
+            found.append(Size(1, (f"{value.name}.{position}",)))
     return tuple(found)
+
+
+def is_symbol(dim: object) -> bool:
+    """Whether a dimension has a name that means the same size wherever it stands.
+
+    Some exporters write -1 or ``?`` for every size that they do not know.
+    """
+    return isinstance(dim, ir.SymbolicDim) and dim.value not in (None, "", "?", "-1")
 
 
 def nested_graphs(node: ir.Node) -> list[ir.Graph]:

@@ -86,9 +86,10 @@ def squeeze(reader: Reader, node: ir.Node) -> Meaning | Reading:
             return static_reading(node)
         axes = [i for i, size in enumerate(shape) if size.is_one]
     gone = {axis % len(shape) for axis in axes} if shape else set[int]()
+    rest = tuple(s for i, s in enumerate(shape) if i not in gone)
     if any(not shape[axis].is_one for axis in gone):
-        return Unknown("Squeeze of an axis whose size is not known to be 1")
-    return Reading(Regroup(), tuple(s for i, s in enumerate(shape) if i not in gone))
+        return Reading(Unknown("Squeeze of an axis whose size is not known to be 1"), rest)
+    return Reading(Regroup(), rest)
 
 
 def unsqueeze(reader: Reader, node: ir.Node) -> Meaning | Reading:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onebyone.axes.graph import AxisGraph
 from onebyone.axes.lift import lift
 from onebyone.dialects.onnx import lift_contract, lift_layout, lift_norm, lift_pointwise
-from onebyone.dialects.onnx.lift import Handler, Reader
+from onebyone.dialects.onnx.lift import Handler, Reader, is_symbol
 
 TABLE: dict[str, Handler] = {
     **lift_pointwise.TABLE,
@@ -35,7 +35,18 @@ def read(model: ir.Model) -> Lifted:
 
 
 def infer_shapes(model: ir.Model) -> None:
-    """Static shape inference by onnx; leaves the model as it is where that fails."""
+    """Shape inference by onnx; leaves the model as it is where that fails.
+
+    Input dimensions written as -1 or ``?`` are hidden from it: it would compute with the -1, and
+    take two ``?`` for the same size.
+    """
     from onnx_ir.passes.common import ShapeInferencePass
 
+    declared = [(value, value.shape) for value in model.graph.inputs if value.shape is not None]
+    for value, shape in declared:
+        value.shape = ir.Shape(
+            [dim if isinstance(dim, int) and dim >= 0 or is_symbol(dim) else None for dim in shape]
+        )
     ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    for value, shape in declared:
+        value.shape = shape
