@@ -9,7 +9,6 @@ that a data file which was renamed into place just before the kill is found as w
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import re
@@ -17,8 +16,6 @@ import secrets
 import stat
 from collections.abc import Callable, Generator
 from pathlib import Path
-
-from onebyone.errors import OutputError
 
 _SUFFIX = ".onebyone"
 _BLOCK = 1 << 24
@@ -109,59 +106,3 @@ def _remove_data(target: Path, token: str, referenced: Callable[[Path], set[str]
 
 def _escaped(name: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", name)
-
-
-def copy_range(source: Path, offset: int, length: int, target: Temporary) -> None:
-    """Append a range of a file, inside the kernel where it can (no copy through this process).
-
-    Raises:
-        OutputError: the source ended early, or the disk is full.
-    """
-    fd = os.open(source, os.O_RDONLY)
-    try:
-        for method in (_by_copy_file_range, _by_sendfile, _by_read):
-            done = method(fd, offset, length, target)
-            offset, length = offset + done, length - done
-            if not length:
-                return
-    finally:
-        os.close(fd)
-    raise OutputError(f"{source} became shorter while it was copied; convert a stable copy")
-
-
-# The kernel does not know every pair of file systems: such errors mean "another method".
-_UNSUPPORTED = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
-
-
-def _by_copy_file_range(fd: int, offset: int, length: int, target: Temporary) -> int:
-    if not hasattr(os, "copy_file_range"):
-        return 0
-    return _repeat(lambda o, n: os.copy_file_range(fd, target.fd, n, o), offset, length)
-
-
-def _by_sendfile(fd: int, offset: int, length: int, target: Temporary) -> int:
-    return _repeat(lambda o, n: os.sendfile(target.fd, fd, o, n), offset, length)
-
-
-def _by_read(fd: int, offset: int, length: int, target: Temporary) -> int:
-    def step(position: int, count: int) -> int:
-        data = os.pread(fd, min(count, _BLOCK), position)
-        target.write(data)
-        return len(data)
-
-    return _repeat(step, offset, length)
-
-
-def _repeat(step: Callable[[int, int], int], offset: int, length: int) -> int:
-    done = 0
-    while done < length:
-        try:
-            count = step(offset + done, length - done)
-        except OSError as error:
-            if error.errno in _UNSUPPORTED:
-                return done
-            raise
-        if not count:
-            return done
-        done += count
-    return done

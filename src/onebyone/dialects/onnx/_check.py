@@ -6,15 +6,16 @@ weights (shape and type inference); here is what it lacks or would read everythi
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import onnx
 import onnx_ir as ir
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
+import onnx
 from onebyone.errors import InputError
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
 _INT64 = 2**63 - 1
 # Nested calls of model-local functions multiply; more than this is a bomb, not a model.
@@ -39,7 +40,7 @@ def check_model(model: onnx.ModelProto, stored: Iterable[str] = ()) -> None:
 
     Args:
         model: parsed; its ``stored`` initializers carry no data. A size of -1 in a declared shape
-            becomes an unknown one.
+            becomes an unknown one, and nodes that a runtime would have to sort are sorted.
         stored: names of initializers whose data stayed in the file, and was measured there.
 
     Raises:
@@ -66,6 +67,10 @@ def check_model(model: onnx.ModelProto, stored: Iterable[str] = ()) -> None:
         for tensor in _attribute_tensors(node):
             check_tensor(tensor)
     _check_scopes(model)
+    for graph in list(_graphs(model)):
+        _sort(graph)
+    for function in model.functions:
+        _sort(function)
     _check_types(model)
 
 
@@ -175,7 +180,7 @@ def _check_functions(model: onnx.ModelProto) -> None:
 
 
 def _check_scopes(model: onnx.ModelProto) -> None:
-    """Every name is defined once, and somewhere. (Cycles show when the nodes are sorted.)"""
+    """Every name is defined once, and somewhere."""
     top = model.graph
     _check_scope(top.node, _names(top), [o.name for o in top.output], ())
     for function in model.functions:
@@ -205,6 +210,43 @@ def _check_scope(
 
 def _names(graph: GraphProto) -> set[str]:
     return {i.name for i in graph.input} | {i.name for i in graph.initializer}
+
+
+def _sort(graph: GraphProto | onnx.FunctionProto) -> None:
+    """Bring each node behind those that it reads from; a cycle has no such order."""
+    nodes = list(graph.node)
+    producer = {name: i for i, node in enumerate(nodes) for name in node.output if name}
+    waits: list[set[int]] = []
+    for i, node in enumerate(nodes):
+        reads = {name for inner in _nested([node]) for name in inner.input}
+        reads |= {o.name for inner in _nested([node]) for b in _bodies(inner) for o in b.output}
+        wait = {producer[name] for name in reads if name in producer}
+        if any(True for _ in _bodies(node)):
+            # A body may name its own output as its node does.
+            wait.discard(i)
+        waits.append(wait)
+    if all(max(wait, default=-1) < i for i, wait in enumerate(waits)):
+        return
+    readers: dict[int, list[int]] = {}
+    for i, wait in enumerate(waits):
+        for j in wait:
+            readers.setdefault(j, []).append(i)
+    ready = [i for i, wait in enumerate(waits) if not wait]
+    heapq.heapify(ready)
+    order: list[int] = []
+    while ready:
+        i = heapq.heappop(ready)
+        order.append(i)
+        for j in readers.get(i, ()):
+            waits[j].discard(i)
+            if not waits[j]:
+                heapq.heappush(ready, j)
+    if len(order) < len(nodes):
+        stuck = next(node for i, node in enumerate(nodes) if waits[i])
+        raise InputError(f"the graph has a cycle through {label(stuck)}: it cannot be run")
+    copies = [onnx.NodeProto.FromString(nodes[i].SerializeToString()) for i in order]
+    del graph.node[:]
+    graph.node.extend(copies)
 
 
 def _check_types(model: onnx.ModelProto) -> None:

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from onebyone.dialects.onnx import _atomic, _wire
 from onebyone.dialects.onnx._stored import StoredTensor
+from onebyone.dialects.onnx._stream import write_tensor
 from onebyone.errors import OutputError
 
 # A protobuf message must stay below 2 GiB; the rest of the model needs some of it.
 _INLINE_LIMIT = 2_000_000_000
 # Lets a runtime map large weights, and a file system share their blocks.
 _ALIGNMENT = 4096
-# Bytes of a transposed weight that are brought into order at a time.
-_CHUNK = 1 << 23
-# Side of a tile, elements: 256 x 256 of 4 bytes fit a second-level cache.
-_TILE = 256
 # More bytes than this are left to the kernel's own write-back, as `cp` leaves them: a disk that
 # writes 400 MB/s would hold the user up for longer than all the rest takes.
 _SYNC_LIMIT = 1 << 28
@@ -45,23 +41,23 @@ def check_output(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLik
     Raises:
         OutputError: it is an input, a directory, no regular file, or not writable.
     """
-    target = Path(os.path.realpath(path))
-    for source in inputs:
-        if target == Path(os.path.realpath(source)) or _same_file(target, source):
-            raise OutputError(f"{path} is the input itself; give another output path")
-    if target.is_dir():
-        raise OutputError(f"{path} is a directory; give the name of a file in it")
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        raise OutputError(f"{path} is no regular file; give the name of a file")
-    if not target.parent.is_dir():
-        raise OutputError(f"{path}: the folder {target.parent} does not exist; create it first")
-    _atomic.remove_stale(target.parent, _locations)
     try:
+        target = Path(os.path.realpath(path))
+        for source in inputs:
+            if target == Path(os.path.realpath(source)) or _same_file(target, source):
+                raise OutputError(f"{path} is the input itself; give another output path")
+        if target.is_dir():
+            raise OutputError(f"{path} is a directory; give the name of a file in it")
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            raise OutputError(f"{path} is no regular file; give the name of a file")
+        if not target.parent.is_dir():
+            raise OutputError(f"{path}: folder {target.parent} does not exist; create it first")
+        _atomic.remove_stale(target.parent, _locations)
         with _atomic.temporary(target):
-            pass
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
-    return target
+            return target
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{path} cannot be written: {reason}") from None
 
 
 def save(
@@ -94,84 +90,94 @@ def save(
         external = kept_outside or total > _INLINE_LIMIT
     if shutil.disk_usage(target.parent).free < total:
         raise OutputError(f"{path}: the disk has no room for {total:,} bytes")
-    report = _Progress(total, progress)
     try:
-        if external:
-            _save_external(model, weights, target, report)
-        else:
-            _save_inline(model, weights, target, report)
+        with ThreadPoolExecutor(2) as pool:
+            work = _Work(target, weights, total, pool, progress)
+            (_save_external if external else _save_inline)(model, work)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-class _Progress:
-    def __init__(self, total: int, tell: Callable[[int, int], None] | None) -> None:
-        self.total, self.done, self.tell = total, 0, tell
+@dataclass
+class _Work:
+    """What one `save` has to do."""
 
-    def add(self, count: int) -> None:
-        self.done += count
-        if self.tell is not None:
-            self.tell(self.done, self.total)
+    target: Path
+    weights: dict[str, ir.TensorProtocol]
+    total: int
+    pool: Executor
+    progress: Callable[[int, int], None] | None
+    done: int = 0
+
+    def write(self, name: str, file: _atomic.Temporary) -> None:
+        write_tensor(self.weights[name], file, self.pool)
+        self.done += self.weights[name].nbytes
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+    def sync(self, file: _atomic.Temporary) -> None:
+        if self.total <= _SYNC_LIMIT:
+            file.sync()
 
 
-def _save_inline(
-    model: ir.Model, weights: dict[str, ir.TensorProtocol], target: Path, report: _Progress
-) -> None:
-    with _without_data(model, dict.fromkeys(weights, ("", 0))):
+def _save_inline(model: ir.Model, work: _Work) -> None:
+    with _without_data(model, dict.fromkeys(work.weights, ("", 0))):
         proto = ir.serde.serialize_model(model)
     lengths: dict[int, int] = {}
     for position, tensor in enumerate(proto.graph.initializer):
-        if tensor.name in weights:
+        if tensor.name in work.weights:
             tensor.ClearField("data_location")
             tensor.ClearField("external_data")
-            lengths[position] = weights[tensor.name].nbytes
-    with _atomic.temporary(target) as file:
+            lengths[position] = work.weights[tensor.name].nbytes
+    with _atomic.temporary(work.target) as file:
         for piece in _wire.pieces(proto, lengths):
             if isinstance(piece, int):
-                weight = weights[proto.graph.initializer[piece].name]
-                _write(weight, file)
-                report.add(weight.nbytes)
+                work.write(proto.graph.initializer[piece].name, file)
             else:
                 file.write(piece)
-        if report.total <= _SYNC_LIMIT:
-            file.sync()
-        file.publish(target)
-    _sync_folder(target.parent)
+        work.sync(file)
+        file.publish(work.target)
+    _sync_folder(work.target.parent)
 
 
-def _save_external(
-    model: ir.Model, weights: dict[str, ir.TensorProtocol], target: Path, report: _Progress
-) -> None:
-    old = _locations(target)
+def _save_external(model: ir.Model, work: _Work) -> None:
+    target = work.target
+    in_use = {weight.path for weight in work.weights.values() if isinstance(weight, StoredTensor)}
+    old = _own_data(target) - in_use
     data_path = _free_data_path(target)
     places: dict[str, tuple[str, int]] = {}
     position = 0
-    for name, weight in weights.items():
+    for name, weight in work.weights.items():
         if weight.nbytes >= _ALIGNMENT:
             position += -position % _ALIGNMENT
         places[name] = (data_path.name, position)
         position += weight.nbytes
     with _without_data(model, places):
         proto = ir.serde.serialize_model(model)
-    with _atomic.temporary(data_path) as data:
-        for name, weight in weights.items():
-            os.lseek(data.fd, places[name][1], os.SEEK_SET)
-            _write(weight, data)
-            report.add(weight.nbytes)
-        if report.total <= _SYNC_LIMIT:
-            data.sync()
-        # Should this run be killed between the two renames, the next one finds in the name of
-        # the temporary which data file has no model.
-        with _atomic.temporary(target, data.identity()) as file:
-            file.write(proto.SerializeToString())
-            file.sync()
-            data.publish(data_path)
-            file.publish(target)
-    _sync_folder(target.parent)
-    in_use = {weight.path for weight in weights.values() if isinstance(weight, StoredTensor)}
-    for name in old:
-        if _is_own_data(target, name) and target.with_name(name) not in in_use:
-            target.with_name(name).unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        data = stack.enter_context(_atomic.temporary(data_path))
+        for name, (_, offset) in places.items():
+            os.lseek(data.fd, offset, os.SEEK_SET)
+            work.write(name, data)
+        work.sync(data)
+        # Should this run be killed around its two renames, the next one finds in the names of
+        # these temporaries which data files may have no model.
+        for path in old:
+            stack.enter_context(_atomic.temporary(target, _atomic.identity(path.stat())))
+        file = stack.enter_context(_atomic.temporary(target, data.identity()))
+        stack.callback(_remove_unused, target, {data_path, *old})
+        file.write(proto.SerializeToString())
+        work.sync(file)
+        data.publish(data_path)
+        file.publish(target)
+        _sync_folder(target.parent)
+
+
+def _remove_unused(target: Path, data: set[Path]) -> None:
+    used = _locations(target)
+    for path in data:
+        if path.name not in used:
+            path.unlink(missing_ok=True)
 
 
 def _weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
@@ -214,70 +220,6 @@ def _without_data(model: ir.Model, places: dict[str, tuple[str, int]]) -> Genera
             values[name].const_value = tensor
 
 
-def _write(tensor: ir.TensorProtocol, file: _atomic.Temporary) -> None:
-    if isinstance(tensor, ir.LazyTensor):
-        tensor = tensor.raw()
-    if isinstance(tensor, StoredTensor):
-        _atomic.copy_range(tensor.path, tensor.offset, tensor.nbytes, file)
-        return
-    if tensor.dtype.bitwidth < 8:
-        file.write(tensor.tobytes())
-        return
-    array = tensor.numpy()
-    if array.dtype.byteorder == ">":
-        array = array.astype(array.dtype.newbyteorder("<"))
-    # While one block is written, the next two are brought into order.
-    with ThreadPoolExecutor(2) as pool:
-        pending: deque[Future[np.ndarray[Any, Any]]] = deque()
-        for block in _blocks(array):
-            pending.append(pool.submit(_contiguous, block))
-            if len(pending) > 2:
-                _write_array(pending.popleft().result(), file)
-        for block in pending:
-            _write_array(block.result(), file)
-
-
-def _write_array(array: np.ndarray[Any, Any], file: _atomic.Temporary) -> None:
-    file.write(array.view(np.uint8).reshape(-1).data)
-
-
-def _blocks(array: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
-    """The array in pieces along its first axis that is longer than 1, so that a view is never
-    brought into order as a whole.
-    """
-    array = array.reshape(1) if array.ndim == 0 else array
-    while array.shape[0] == 1 and array.ndim > 1:
-        array = array[0]
-    rows = max(1, _CHUNK // max(1, array.nbytes // max(1, array.shape[0])))
-    for start in range(0, array.shape[0], rows):
-        yield array[start : start + rows]
-
-
-def _contiguous(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """As `numpy.ascontiguousarray`, but 2 to 4 times faster for a large transposed view.
-
-    numpy walks the result in order and so misses the cache at every element of the source. Here a
-    tile is read in the source's order, and turned while it lies in the cache.
-    """
-    strides = [abs(s) if n > 1 else np.inf for s, n in zip(array.strides, array.shape, strict=True)]
-    fastest = int(np.argmin(strides)) if strides else 0
-    others = [axis for axis, size in enumerate(array.shape) if axis != fastest and size > 1]
-    if array.flags.c_contiguous or not others or array.size < _TILE**2:
-        return np.ascontiguousarray(array)
-    outer = others[0]
-    inner = max(1, array.size // (array.shape[fastest] * array.shape[outer]))
-    result = np.empty(array.shape, array.dtype)
-    index = [slice(None)] * array.ndim
-    for start in range(0, array.shape[fastest], _TILE):
-        index[fastest] = slice(start, start + _TILE)
-        step = max(1, _TILE // inner)
-        for begin in range(0, array.shape[outer], step):
-            index[outer] = slice(begin, begin + step)
-            tile = tuple(index)
-            result[tile] = array[tile].copy(order="K")
-    return result
-
-
 def _free_data_path(target: Path) -> Path:
     """A data file beside the model that does not exist: the present one may still be in use."""
     for number in range(1000):
@@ -289,13 +231,11 @@ def _free_data_path(target: Path) -> Path:
     )
 
 
-def _is_own_data(target: Path, name: str) -> bool:
-    middle = name.removeprefix(f"{target.name}.").removesuffix("data").removesuffix(".")
-    return (
-        name.startswith(f"{target.name}.")
-        and name.endswith("data")
-        and (middle == "" or middle.isdigit())
-    )
+def _own_data(target: Path) -> set[Path]:
+    """The data files of the present model that an earlier `save` named."""
+    pattern = re.compile(rf"{re.escape(target.name)}\.(\d+\.)?data")
+    names = (name for name in _locations(target) if pattern.fullmatch(name))
+    return {path for path in map(target.with_name, names) if path.is_file()}
 
 
 def _locations(path: Path) -> set[str]:

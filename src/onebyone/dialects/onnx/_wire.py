@@ -7,7 +7,7 @@ https://protobuf.dev/programming-guides/encoding, field numbers from ``onnx.prot
 
 from __future__ import annotations
 
-import mmap
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,30 @@ class _Field:
     end: int
 
 
+class _Source:
+    """A file read through a small window: a mapping would count what it skips as memory."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.start = 0
+        self.window = b""
+
+    def byte(self, position: int) -> int:
+        index = position - self.start
+        if not 0 <= index < len(self.window):
+            self.window = os.pread(self.fd, 1 << 14, position)
+            self.start, index = position, 0
+            if not self.window:
+                raise WireError(f"the file ends at byte {position}")
+        return self.window[index]
+
+    def read(self, start: int, end: int) -> bytes:
+        index = start - self.start
+        if index >= 0 and end - self.start <= len(self.window):
+            return self.window[index : end - self.start]
+        return os.pread(self.fd, end - start, start)
+
+
 def read(path: Path) -> tuple[onnx.ModelProto, dict[int, Range]]:
     """Parse all of a model file but its large weights.
 
@@ -63,10 +87,11 @@ def read(path: Path) -> tuple[onnx.ModelProto, dict[int, Range]]:
     ranges: dict[int, Range] = {}
     count = 0
     model: list[bytes] = []
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for field in _fields(data, 0, len(data)):
+    with path.open("rb") as file:
+        data = _Source(file.fileno())
+        for field in _fields(data, 0, os.fstat(file.fileno()).st_size):
             if field.number != _GRAPH or field.kind != _BYTES:
-                model.append(data[field.start : field.end])
+                model.append(data.read(field.start, field.end))
                 continue
             graph: list[bytes] = []
             for entry in _fields(data, field.body, field.end):
@@ -77,22 +102,22 @@ def read(path: Path) -> tuple[onnx.ModelProto, dict[int, Range]]:
                     graph.append(_message(_INITIALIZER, tensor))
                     count += 1
                 else:
-                    graph.append(data[entry.start : entry.end])
+                    graph.append(data.read(entry.start, entry.end))
             model.append(_message(_GRAPH, b"".join(graph)))
     return onnx.ModelProto.FromString(b"".join(model)), ranges
 
 
-def _without_raw_data(data: mmap.mmap, entry: _Field) -> tuple[bytes, Range | None]:
+def _without_raw_data(data: _Source, entry: _Field) -> tuple[bytes, Range | None]:
     kept: list[bytes] = []
     raw: list[_Field] = []
     for field in _fields(data, entry.body, entry.end):
         if field.number == _RAW_DATA and field.kind == _BYTES:
             raw.append(field)
         else:
-            kept.append(data[field.start : field.end])
+            kept.append(data.read(field.start, field.end))
     if len(raw) == 1 and raw[0].end - raw[0].body >= LARGE:
         return b"".join(kept), Range(raw[0].body, raw[0].end - raw[0].body)
-    return data[entry.body : entry.end], None
+    return data.read(entry.body, entry.end), None
 
 
 def pieces(model: onnx.ModelProto, lengths: dict[int, int]) -> Iterator[bytes | int]:
@@ -133,7 +158,7 @@ def pieces(model: onnx.ModelProto, lengths: dict[int, int]) -> Iterator[bytes | 
             yield position
 
 
-def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[_Field]:
+def _fields(data: _Source, start: int, end: int) -> Iterator[_Field]:
     position = start
     for _ in range(MAX_ENTRIES):
         if position == end:
@@ -158,10 +183,10 @@ def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[_Field]:
     raise WireError(f"more than {MAX_ENTRIES:,} entries in one message")
 
 
-def _read_varint(data: mmap.mmap, position: int, end: int) -> tuple[int, int]:
+def _read_varint(data: _Source, position: int, end: int) -> tuple[int, int]:
     value = shift = 0
     while position < end and shift < 70:
-        byte = data[position]
+        byte = data.byte(position)
         value |= (byte & 0x7F) << shift
         position += 1
         if byte < 0x80:

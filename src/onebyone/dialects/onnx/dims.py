@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 
 import onnx_ir as ir
@@ -43,24 +44,17 @@ def fix_dims(model: ir.Model, sizes: Mapping[str, int]) -> None:
             raise InputError(f"the model has no symbolic dimension {name}: {have}{hint}")
         if size < 1:
             raise InputError(f"dimension {name}: size {size} is not positive")
-    inputs = {id(value) for value in model.graph.inputs}
-    outputs = {id(value) for value in model.graph.outputs}
-    for value in model.graph.inputs:
-        _fix(value, sizes)
-    for value in model.graph.outputs:
-        _fix(value, sizes)
+    boundary = {id(value) for value in (*model.graph.inputs, *model.graph.outputs)}
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        if value.shape is not None:
+            value.shape = ir.Shape([_fixed(dim, sizes) for dim in value.shape])
     for node in model.graph.all_nodes():
         for value in node.outputs:
-            if id(value) in outputs or id(value) in inputs or value.shape is None:
+            if id(value) in boundary or value.shape is None:
                 continue
-            if any(isinstance(dim, ir.SymbolicDim) for dim in value.shape):
-                value.shape = None
-
-
-def _fix(value: ir.Value, sizes: Mapping[str, int]) -> None:
-    if value.shape is None:
-        return
-    value.shape = ir.Shape([_fixed(dim, sizes) for dim in value.shape])
+            dims = [_fixed(dim, sizes) for dim in value.shape]
+            unknown = any(isinstance(d, ir.SymbolicDim) and d.value is None for d in dims)
+            value.shape = None if unknown else ir.Shape(dims)
 
 
 def _fixed(dim: int | ir.SymbolicDim, sizes: Mapping[str, int]) -> int | ir.SymbolicDim:
@@ -70,6 +64,6 @@ def _fixed(dim: int | ir.SymbolicDim, sizes: Mapping[str, int]) -> int | ir.Symb
     if name in sizes:
         return sizes[name]
     # "2*seq" and the like: an expression over a fixed symbol is no name any more.
-    if any(symbol in name for symbol in sizes):
+    if any(re.search(rf"(?<![\w.]){re.escape(s)}(?![\w.])", name) for s in sizes):
         return ir.SymbolicDim(None)
     return dim

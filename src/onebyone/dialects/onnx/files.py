@@ -11,9 +11,9 @@ import stat
 from pathlib import Path
 
 import google.protobuf.message
-import onnx
 import onnx_ir as ir
 
+import onnx
 from onebyone.dialects.onnx import _check, _wire
 from onebyone.dialects.onnx._save import check_output, save
 from onebyone.dialects.onnx._stored import StoredTensor, external_tensor
@@ -151,47 +151,7 @@ def _attach(model: ir.Model, stored: dict[int, StoredTensor]) -> None:
 
 def _deserialize(model: onnx.ModelProto) -> ir.Model:
     try:
-        result = ir.serde.deserialize_model(model)
+        return ir.serde.deserialize_model(model)
     except (ir.serde.SerdeError, ValueError, TypeError, KeyError, RecursionError) as error:
         cause = error.__cause__ or error
         raise InputError(f"this is no valid ONNX model: {cause}") from None
-    _sort(result)
-    return result
-
-
-def _sort(model: ir.Model) -> None:
-    """Bring nodes that a runtime would sort itself into order; a cycle has none."""
-    for graph in (model.graph, *model.functions.values()):
-        if _is_sorted(graph):
-            continue
-        try:
-            graph.sort()
-        except ValueError:
-            raise InputError("the graph has a cycle: no order of its nodes can be run") from None
-
-
-def _is_sorted(graph: ir.Graph | ir.Function) -> bool:
-    seen: set[int] = set()
-    mine = {id(node) for node in graph}
-    for node in graph:
-        for value in _reads(node):
-            producer = value.producer()
-            if producer is not None and id(producer) in mine and id(producer) not in seen:
-                return False
-        seen.add(id(node))
-    return True
-
-
-def _reads(node: ir.Node) -> list[ir.Value]:
-    found = [value for value in node.inputs if value is not None]
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            bodies = [attribute.as_graph()]
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            bodies = list(attribute.as_graphs())
-        else:
-            continue
-        for body in bodies:
-            for inner in body:
-                found += _reads(inner)
-    return found
