@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from onebyone.text import printable
+
 
 class OnebyoneError(Exception):
     """Base of every error that this package raises on purpose.
 
     The message is one line a user can act on; the command line prints it without a traceback.
+    Names out of a model may stand in it: what could steer a terminal is escaped here, once.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, limit=1000))
 
 
 class InputError(OnebyoneError):
