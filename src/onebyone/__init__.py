@@ -12,7 +12,17 @@ from typing import Any
 __version__ = "0.1.0"
 
 # public name -> the module that defines it
-_HOME: dict[str, str] = {}
+_HOME: dict[str, str] = {
+    "Conversion": "onebyone.api",
+    "InputError": "onebyone.errors",
+    "OnebyoneError": "onebyone.errors",
+    "OutputError": "onebyone.errors",
+    "Report": "onebyone.report",
+    "Target": "onebyone.layout.targets",
+    "convert": "onebyone.api",
+    "inspect": "onebyone.api",
+    "plan": "onebyone.api",
+}
 
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
 

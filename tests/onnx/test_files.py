@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import onnx
 from onebyone.dialects.onnx import _atomic, _save, _stream, _wire, files
 from onebyone.errors import InputError, OutputError
 from tests import zoo

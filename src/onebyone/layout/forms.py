@@ -152,7 +152,8 @@ class Forms:
             found = list(self._moved(step))
         else:
             found = list(self._node(step))
-        return list({(v.reads, v.writes): v for v in found}.values())
+        # Of equal variants the first counts: a node that stays comes first.
+        return list({(v.reads, v.writes): v for v in reversed(found)}.values())[::-1]
 
     def _moved(self, move: Move) -> Iterator[Variant]:
         here, there = (move.value, move.source), (move.value, move.target)

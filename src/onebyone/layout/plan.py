@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onebyone.axes.graph import AxisGraph, Node, Value, order_of
+from onebyone.axes.graph import AxisGraph, Form, Node, Value, order_of
 from onebyone.axes.positional import Kind
+from onebyone.axes.sizes import Size, product
 from onebyone.layout.forms import Formed, Forms, Move
 from onebyone.layout.orders import Abilities, Orders
 from onebyone.layout.roles import batch_axes
 from onebyone.layout.solve import Choice, Problem, Solution, Variant, solve
 from onebyone.layout.targets import Target
 from onebyone.layout.variants import size_in_bytes, variants
+from onebyone.report import Region
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,45 @@ def _moves(graph: AxisGraph, picked: dict[Node, Variant]) -> list[Move]:
         source = written.get(value, order_of(value.native))
         if source != order:
             found.append(Move(value, source, order))
+    return found
+
+
+def remaining_moves(plan: Plan) -> tuple[Region, ...]:
+    """The moves of a plan, described for people."""
+    found: list[Region] = []
+    for move, variant in plan.forms.moves:
+        sizes = move.value.sizes
+
+        def shape(form: Form, sizes: tuple[Size, ...] = sizes) -> tuple[str, ...]:
+            return tuple(str(product([sizes[axis] for axis in group])) for group in form)
+
+        producer = move.value.producer
+        before = "input" if producer is None else producer.fn
+        readers = [
+            node.fn
+            for node, picked in plan.orders.items()
+            for use, order in zip(node.operands, picked.reads, strict=True)
+            if use is not None and use.value is move.value and order == move.target
+        ]
+        found.append(
+            Region(
+                value=move.value.tensor.name,
+                between=f"{before} -> {', '.join(sorted(set(readers))) or 'output'}",
+                source=shape(variant.reads[0]),
+                target=shape(variant.writes[0]),
+                bytes=size_in_bytes(move.value),
+            )
+        )
+    return tuple(found)
+
+
+def transposes_before(graph: AxisGraph) -> list[int]:
+    """Bytes of each native node that changes the order of a computed value's axes."""
+    found: list[int] = []
+    for relayout in graph.relayouts:
+        source, target = graph.views[relayout.source], graph.views[relayout.target]
+        if order_of(source.form) != order_of(target.form) and not source.value.constant:
+            found.append(size_in_bytes(source.value))
     return found
 
 

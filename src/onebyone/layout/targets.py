@@ -6,7 +6,10 @@ weighed against that.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+from onebyone.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -44,3 +47,17 @@ TARGETS: dict[str, Target] = {
         Target("linear", "linear"),
     )
 }
+
+
+def find_target(target: str | os.PathLike[str] | Target) -> Target:
+    """A target by its name.
+
+    Raises:
+        InputError: there is no such target.
+    """
+    if isinstance(target, Target):
+        return target
+    found = TARGETS.get(str(target))
+    if found is None:
+        raise InputError(f"there is no target {str(target)!r}; choose from {', '.join(TARGETS)}")
+    return found

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import onnx_ir as ir
-
 import onnx
-from onebyone.errors import InputError
+import onnx_ir as ir
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+
+from onebyone.errors import InputError
 
 _INT64 = 2**63 - 1
 # Nested calls of model-local functions multiply; more than this is a bomb, not a model.

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onebyone.axes.graph import Form, Value, order_of
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
+from onebyone.dialects.onnx._stored import StoredTensor
 
 if TYPE_CHECKING:
     from onebyone.dialects.onnx.emit import Emitter
@@ -149,21 +150,20 @@ def permuted_tensor(native: ir.Value, value: Value, form: Form) -> ir.TensorProt
     assert source is not None
     shape = form_shape(value, form)
     order = order_of(form)
-    if order == order_of(value.native) and isinstance(source, ir.ExternalTensor):
+    if order == order_of(value.native) and isinstance(source, StoredTensor):
         # The bytes are the same: leave them where they are.
-        return ir.ExternalTensor(
-            source.location,
+        return StoredTensor(
+            source.path,
             source.offset,
-            source.length,
             source.dtype,
-            shape=ir.Shape(shape),
-            name=native.name or "",
-            base_dir=source.base_dir,
+            shape,
+            external=source.external,
+            name=native.name,
         )
     atoms = form_shape(value, tuple((axis,) for axis in range(len(value.sizes))))
 
     def permute() -> ir.TensorProtocol:
         array = source.numpy().reshape(atoms).transpose(order).reshape(shape)
-        return ir.Tensor(np.ascontiguousarray(array), dtype=source.dtype, name=native.name)
+        return ir.Tensor(array, dtype=source.dtype, name=native.name)
 
     return ir.LazyTensor(permute, source.dtype, ir.Shape(shape), name=native.name)

@@ -11,9 +11,9 @@ import stat
 from pathlib import Path
 
 import google.protobuf.message
+import onnx
 import onnx_ir as ir
 
-import onnx
 from onebyone.dialects.onnx import _check, _wire
 from onebyone.dialects.onnx._save import check_output, save
 from onebyone.dialects.onnx._stored import StoredTensor, external_tensor

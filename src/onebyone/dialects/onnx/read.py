@@ -45,7 +45,10 @@ def infer_shapes(model: ir.Model) -> None:
     declared = [(value, value.shape) for value in model.graph.inputs if value.shape is not None]
     for value, shape in declared:
         value.shape = ir.Shape(
-            [dim if isinstance(dim, int) and dim >= 0 or is_symbol(dim) else None for dim in shape]
+            [
+                dim if (isinstance(dim, int) and dim >= 0) or is_symbol(dim) else None
+                for dim in shape
+            ]
         )
     ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     for value, shape in declared:

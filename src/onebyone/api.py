@@ -1,0 +1,128 @@
+"""The front door: inspect a model, plan its layout, convert it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from onebyone.layout.targets import Target, find_target
+from onebyone.report import Report
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir
+
+    Model = str | os.PathLike[str] | onnx.ModelProto | onnx_ir.Model
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model and the report of what was done.
+
+    Attributes:
+        model: the result, an ``onnx_ir.Model``.
+        report: layers, counts, moves, seconds.
+    """
+
+    model: Any
+    report: Report
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model: the complete file appears at once, or none.
+
+        Raises:
+            OutputError: the path cannot be written, or is a file that the model still reads.
+        """
+        from onebyone.dialects.onnx.files import save
+
+        save(self.model, path)
+
+
+def convert(
+    model: Model,
+    to: str = "conv",
+    *,
+    target: str | os.PathLike[str] | Target | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    dims: Mapping[str, int] | None = None,
+) -> Conversion:
+    """Turn FC layers into 1x1 (or k x k) convolutions, or such convolutions into MatMul.
+
+    Args:
+        model: a path, an ``onnx.ModelProto`` or an ``onnx_ir.Model``; it is not changed.
+        to: ``conv`` or ``linear``.
+        target: a target's name, a TOML file or a `Target`, instead of the default of ``to``.
+        only: convert only layers whose name matches one of these patterns (``fnmatch``).
+        skip: leave layers alone whose name matches one of these patterns.
+        dims: sizes for symbolic dimensions, fixed before anything else.
+
+    Returns:
+        The new model with its report. Names, types and shapes of the graph's inputs and outputs
+        are those of the original.
+
+    Raises:
+        InputError: the model cannot be read, or an option does not fit it.
+    """
+    start = time.monotonic()
+    planned = _planned(model, to, target, only, skip, dims)
+    planned.emit()
+    return Conversion(planned.model, _timed(planned.report(), start))
+
+
+def inspect(model: Model, to: str = "conv", *, dims: Mapping[str, int] | None = None) -> Report:
+    """List every layer that is an FC layer, in which disguise, and what ``to`` would make of it.
+
+    Args:
+        model: as for `convert`; it is not changed.
+        to: ``conv`` or ``linear``.
+        dims: as for `convert`.
+
+    Raises:
+        InputError: the model cannot be read.
+    """
+    return plan(model, to, dims=dims)
+
+
+def plan(
+    model: Model,
+    to: str = "conv",
+    *,
+    target: str | os.PathLike[str] | Target | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    dims: Mapping[str, int] | None = None,
+) -> Report:
+    """As `convert`, but nothing is written: the report has the moves that would remain."""
+    start = time.monotonic()
+    return _timed(_planned(model, to, target, only, skip, dims).report(), start)
+
+
+def _planned(
+    model: Model,
+    to: str,
+    target: str | os.PathLike[str] | Target | None,
+    only: Sequence[str],
+    skip: Sequence[str],
+    dims: Mapping[str, int] | None,
+) -> Any:
+    from onebyone.dialects.onnx.dims import fix_dims
+    from onebyone.dialects.onnx.files import as_model
+    from onebyone.dialects.onnx.pipeline import Planned
+
+    chosen = find_target(target if target is not None else to)
+    own = as_model(model)
+    if dims:
+        fix_dims(own, dims)
+    return Planned(own, chosen, only, skip)
+
+
+def _timed(report: Report, start: float) -> Report:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    scale = 1 if sys.platform == "darwin" else 1024
+    return replace(report, seconds=time.monotonic() - start, peak_memory=peak * scale)

@@ -1,0 +1,91 @@
+"""Read, plan, emit: one ONNX model on its way from one form to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from onebyone.axes.fold import fold_biases
+from onebyone.axes.graph import Node
+from onebyone.dialects.onnx.emit import Emitter
+from onebyone.dialects.onnx.layers import OnnxAbilities, counts, describe, keep_reason, node_name
+from onebyone.dialects.onnx.read import read
+from onebyone.errors import InputError
+from onebyone.layout.plan import is_layer, make_plan, remaining_moves, transposes_before
+from onebyone.layout.targets import Target
+from onebyone.report import Report
+
+
+class Planned:
+    """A model with its plan; `emit` rewrites the model in place."""
+
+    def __init__(
+        self, model: ir.Model, target: Target, only: Sequence[str], skip: Sequence[str]
+    ) -> None:
+        self.model = model
+        self.target = target
+        self.before = model.graph
+        lifted = read(model)
+        self.graph, self._reader = lifted.graph, lifted.reader
+        fold_biases(self.graph)
+        layers = [node for node in self.graph.nodes if is_layer(node)]
+        kept = _kept(layers, target, lifted.reader.opset, only, skip)
+        abilities = OnnxAbilities(lifted.reader.opset)
+        self.plan = make_plan(self.graph, target, abilities, kept)
+        self._layers = describe(self.graph, self.plan)
+        self._before = counts(
+            model.graph,
+            sum(not layer.op.startswith("Conv") for layer in self._layers if layer.case),
+        )
+        self._after = None
+
+    def emit(self) -> None:
+        """Rewrite the model."""
+        Emitter(self.model, self.plan, self._reader).run()
+        RemoveUnusedNodesPass()(self.model)
+        left = sum(not layer.after.startswith("Conv") for layer in self._layers if layer.case)
+        self._after = counts(self.model.graph, left)
+
+    def report(self) -> Report:
+        """What was, or would be, done."""
+        moves = remaining_moves(self.plan)
+        old = transposes_before(self.graph)
+        return Report(
+            target=self.target.name,
+            layers=tuple(self._layers),
+            before=self._before,
+            after=self._after,
+            moves=moves,
+            moves_before=len(old),
+            bytes_before=sum(old),
+            bytes_after=sum(move.bytes for move in moves),
+            cost=self.plan.solution.cost,
+            bound=self.plan.solution.bound,
+        )
+
+
+def _kept(
+    layers: list[Node], target: Target, opset: int, only: Sequence[str], skip: Sequence[str]
+) -> dict[Node, str]:
+    names = {node: node_name(node.natives[0]) for node in layers}
+    for pattern in (*only, *skip):
+        if not any(fnmatchcase(name, pattern) for name in names.values()):
+            raise InputError(
+                f"no layer's name matches {pattern!r}; `onebyone inspect` lists the names"
+            )
+    kept: dict[Node, str] = {}
+    for node, name in names.items():
+        reason = keep_reason(node, target.form, opset)
+        refused = next((p for p in target.refuse if fnmatchcase(name, p)), None)
+        if reason is None and refused is not None:
+            reason = f"the target refuses {refused!r}"
+        if reason is None and any(fnmatchcase(name, p) for p in skip):
+            reason = "skipped by name"
+        if reason is None and only and not any(fnmatchcase(name, p) for p in only):
+            reason = "not selected by name"
+        if reason is not None:
+            kept[node] = reason
+    return kept
