@@ -131,7 +131,7 @@ def _operand_form(
         inside = [s in own for s in group if s >= 0]
         if any(inside) and not all(inside):
             return None
-    if node.kind not in (Kind.POINTWISE, Kind.NORM):
+    if node.kind is not Kind.POINTWISE and (node.kind is not Kind.NORM or number == 0):
         return form
     needed = strip(form)
     if len(use.form) <= len(form) and strip(use.form) == needed:

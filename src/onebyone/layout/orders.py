@@ -60,6 +60,8 @@ class Orders:
             del self._dirty[node]
             if node.kind in FREE_KINDS:
                 self._spread(node)
+            elif node.kind is Kind.CONTRACT:
+                self._through(node, self.roles[node])
 
     def _add(self, value: Value, order: Order) -> None:
         orders = self.found[value]
@@ -118,6 +120,27 @@ class Orders:
         while lead < len(rest) and rest[lead] in marked:
             lead += 1
         return [lead, *(cut for cut in range(len(rest)) if cut != lead)]
+
+    def _through(self, node: Node, own: Roles) -> None:
+        """Carry orders through an FC layer: its output channels take the input channels' place."""
+        x, result = node.operands[own.data], node.results[0]
+        assert x is not None
+        if not own.constant or node in self.kept:
+            return
+        for use, other, here, there in (
+            (x, result, own.summed, own.columns),
+            (result, x, own.columns, own.summed),
+        ):
+            axis = {index: k for k, index in enumerate(other.indices)}
+            for order in list(self.found[use.value]):
+                indices = [use.indices[k] for k in order]
+                start = next((n for n, i in enumerate(indices) if i in here), len(indices))
+                end = start + len(here)
+                if set(indices[start:end]) != set(here):
+                    continue
+                carried = [*indices[:start], *there, *indices[end:]]
+                if not other.value.constant:
+                    self._add(other.value, tuple(axis[i] for i in carried))
 
     def _spread(self, node: Node) -> None:
         """Carry candidate orders from each side of a free node to all others."""

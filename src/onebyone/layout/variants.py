@@ -55,6 +55,9 @@ def _free(orders: Orders, node: Node) -> Iterator[Variant]:
             if slots is not None:
                 seen.add(slotted.complete(slots))
     seen.add(slotted.native)
+    if node.fn == "gather" and node.operands[0] is not None and node.operands[0].value.constant:
+        # Rows of a table stay rows: a lookup across columns would miss every cache line.
+        seen = {slotted.native}
     for slots in sorted(seen):
         reads: list[Order | None] = []
         for number, use in enumerate(node.operands):

@@ -71,7 +71,8 @@ def _slice(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> li
 def _subsample(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
     axes = positions(node, variant)
     vector = emitter.constants.vector
-    steps = tuple(int(str(step)) for step in node.attrs)
+    steps = node.attrs[2]
+    assert isinstance(steps, tuple)
     count = len(axes)
     values = [
         inputs[0],

@@ -330,7 +330,11 @@ def _subsampled(
         "subsample",
         (labels,),
         (result,),
-        attrs=tuple(strided.values()),
+        attrs=(
+            (Size(0),) * len(strided),
+            tuple(x.shape[axis + 2] for axis in strided),
+            tuple(strided.values()),
+        ),
         sizes=sizes,
         axis_in=(tuple(labels[axis + 2] for axis in strided),),
         axis_out=(tuple((f"s{axis}",) for axis in strided),),

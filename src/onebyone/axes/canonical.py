@@ -1,0 +1,287 @@
+"""The canonical form: a hash of each value that does not depend on layout or form.
+
+Every axis has a name by its provenance: an input's axis by its position, an index by the set of
+(operand, axis name) bound to it, a constant's own axis by its order among the constant's own axes.
+A node's hash covers its function, the hashes of its operands (sorted where they commute), and the
+whole binding of their axes to its indices. So equal hashes mean the same function of the reals,
+axis for axis, for every input, up to the order of floating-point sums; names are unique within a
+value by construction, which is what makes that sound. Unequal hashes mean nothing by themselves.
+
+Constants are hashed as raw bytes, their axes in canonical order. Linear time, no solver.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from onebyone.axes.graph import AxisGraph, Node, Use, Value
+from onebyone.axes.positional import Kind, Tensor
+
+Digest = str
+ReadConstant = Callable[[Tensor], np.ndarray[Any, Any]]
+
+_COMMUTATIVE = frozenset(
+    "add and bitwiseand bitwiseor bitwisexor contract equal max mean min mul or sum xor".split()
+)
+_IDENTITIES_OF_NOTHING = frozenset({"max", "mean", "min", "prod", "sum", "logsumexp"})
+
+
+@dataclass(frozen=True)
+class Term:
+    """A value's hash, and the name of each of its axes."""
+
+    digest: Digest
+    names: tuple[Digest, ...]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """An operand of a node: a term or a constant, with the index of each axis.
+
+    Attributes:
+        term: what is read.
+        indices: the node's index for each axis.
+        first: indices that come first among a constant's own axes, in this order.
+    """
+
+    term: Term | Value
+    indices: tuple[int, ...]
+    first: tuple[int, ...] = ()
+
+
+@dataclass
+class Canonical:
+    """The canonical form of a model.
+
+    Attributes:
+        outputs: hash of each graph output, layout included.
+        terms: hash and axis names of each value.
+        names: hash of each computed value, with the native name of the tensor, in graph order.
+        opaque: native operators that were hashed as they are, without being understood.
+    """
+
+    outputs: tuple[Digest, ...] = ()
+    terms: dict[Value, Term] = field(default_factory=dict[Value, Term])
+    names: dict[Digest, str] = field(default_factory=dict[Digest, str])
+    opaque: list[str] = field(default_factory=list[str])
+
+
+def digest(*parts: object) -> Digest:
+    """A hash of nested tuples of strings, bytes and numbers."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def canonical(
+    graph: AxisGraph,
+    read: ReadConstant,
+    describe: Callable[[Node], Hashable],
+) -> Canonical:
+    """Hash a graph.
+
+    Args:
+        graph: the model.
+        read: gives the elements of a constant tensor.
+        describe: what a pinned node computes: its native operator and attributes.
+    """
+    return _Hasher(graph, read, describe).run()
+
+
+class _Hasher:
+    def __init__(
+        self, graph: AxisGraph, read: ReadConstant, describe: Callable[[Node], Hashable]
+    ) -> None:
+        self.graph, self.read, self.describe = graph, read, describe
+        self.out = Canonical()
+        self._bytes: dict[tuple[Value, tuple[int, ...]], Digest] = {}
+
+    def run(self) -> Canonical:
+        for place, tensor in enumerate(self.graph.inputs):
+            value = self.graph.views[tensor].value
+            head = digest("input", place, tensor.name, value.dtype, self._sizes(value))
+            self._name(value, head)
+        for node in self.graph.nodes:
+            self._visit(node)
+        self.out.outputs = tuple(self._output(tensor) for tensor in self.graph.outputs)
+        return self.out
+
+    # ---- terms --------------------------------------------------------------------------------
+
+    def term(self, value: Value) -> Term:
+        """The term of a value; a constant's axes are named by their order."""
+        if value not in self.out.terms:
+            assert value.constant, "values are hashed in graph order"
+            order = tuple(range(len(value.sizes)))
+            self._name(value, self.constant(value, order))
+        return self.out.terms[value]
+
+    def _name(self, value: Value, head: Digest) -> None:
+        names = [
+            digest(head, n, k) for n, group in enumerate(value.native) for k in range(len(group))
+        ]
+        self.out.terms[value] = Term(head, tuple(names))
+
+    def constant(self, value: Value, order: tuple[int, ...]) -> Digest:
+        """The hash of a constant's raw bytes with its axes in ``order``."""
+        key = (value, order)
+        if key not in self._bytes:
+            sizes = [size.known or 0 for size in value.sizes]
+            array = self.read(value.tensor)
+            if not order and array.dtype.kind not in "OUSbiu":
+                # A scalar is its number: epsilon may be an attribute or a constant.
+                self._bytes[key] = digest("scalar", float(array.reshape(-1)[0]))
+                return self._bytes[key]
+            head = repr((value.dtype, [sizes[axis] for axis in order])).encode()
+            state = hashlib.blake2b(head, digest_size=16)
+            if array.dtype.kind in "OUS":
+                state.update(repr(array.tolist()).encode())
+            else:
+                moved = np.ascontiguousarray(array.reshape(sizes).transpose(order))
+                state.update(moved.reshape(-1).view(np.uint8).data)
+            self._bytes[key] = state.hexdigest()
+        return self._bytes[key]
+
+    def bound(self, use: Use) -> Bound:
+        """An operand for `combine`."""
+        value = use.value
+        if value.constant and use.indices:
+            return Bound(value, use.indices)
+        return Bound(self.term(value), use.indices)
+
+    def combine(
+        self,
+        fn: str,
+        operands: Sequence[Bound],
+        result: Sequence[int],
+        *extra: object,
+        special: Sequence[int] = (),
+    ) -> Term:
+        """The term of a node over indices.
+
+        Args:
+            fn: the function.
+            operands: what it reads.
+            result: the indices of its result, in any order: names follow them.
+            extra: attributes.
+            special: indices that the function treats apart, in order, such as softmax's.
+        """
+        commutes = fn in _COMMUTATIVE
+        known = [
+            (slot, b.term, b.indices) for slot, b in enumerate(operands) if isinstance(b.term, Term)
+        ]
+        fixed = [(slot, b) for slot, b in enumerate(operands) if not isinstance(b.term, Term)]
+        if commutes:
+            known.sort(key=lambda item: item[1].digest)
+            known = [(slot, term, indices) for slot, (_, term, indices) in enumerate(known)]
+        names: dict[int, Digest] = {}
+        sources: dict[int, list[tuple[int, Digest]]] = {}
+        for slot, term, indices in known:
+            for name, index in zip(term.names, indices, strict=True):
+                sources.setdefault(index, []).append((slot, name))
+        for index, found in sources.items():
+            names[index] = digest("index", sorted(found))
+        hashed: list[tuple[int, Digest, list[Digest]]] = []
+        for slot, term, indices in known:
+            pairs = zip(term.names, indices, strict=True)
+            hashed.append((slot, term.digest, sorted(digest(name, names[i]) for name, i in pairs)))
+        constants = self._constants(fixed, names)
+        if commutes:
+            constants.sort(key=lambda item: item[2])
+            constants = [
+                (len(known) + n, b, head, order) for n, (_, b, head, order) in enumerate(constants)
+            ]
+        for slot, b, head, order in constants:
+            own = 0
+            for axis in order:
+                index = b.indices[axis]
+                if index not in names:
+                    names[index] = digest("own", slot, own)
+                    own += 1
+            hashed.append((slot, head, [names[b.indices[axis]] for axis in order]))
+        apart = [names[index] for index in special]
+        kept = sorted(names[index] for index in result)
+        told = [item for item in extra if item != ()]
+        head = digest(fn, told, hashed, apart, kept)
+        return Term(head, tuple(names[index] for index in result))
+
+    def _constants(
+        self, fixed: Sequence[tuple[int, Bound]], names: dict[int, Digest]
+    ) -> list[tuple[int, Bound, Digest, tuple[int, ...]]]:
+        """Constants in canonical order of axes: named ones by name, own ones as they are."""
+        found: list[tuple[int, Bound, Digest, tuple[int, ...]]] = []
+        for slot, b in fixed:
+            assert isinstance(b.term, Value)
+            name = [names.get(index) for index in b.indices]
+            axes = range(len(b.indices))
+            named = sorted((a for a in axes if name[a] is not None), key=lambda a: str(name[a]))
+            own = [a for a in axes if name[a] is None]
+            front = sorted(
+                (a for a in own if b.indices[a] in b.first),
+                key=lambda a: b.first.index(b.indices[a]),
+            )
+            order = (*named, *front, *(a for a in own if a not in front))
+            found.append((slot, b, self.constant(b.term, order), order))
+        return found
+
+    # ---- nodes --------------------------------------------------------------------------------
+
+    def _visit(self, node: Node) -> None:
+        from onebyone.axes.primitives import PRIMITIVES
+
+        if node.kind in (Kind.OPAQUE, Kind.WINDOW, Kind.SIZES):
+            self._pinned(node)
+            return
+        rule = PRIMITIVES.get(node.kind)
+        assert rule is not None
+        for number, use in enumerate(node.results):
+            if use.value.tensor.contents is not None:
+                self._name(use.value, digest("sizes", *map(str, use.value.tensor.contents)))
+            else:
+                self.out.terms[use.value] = rule(self, node, number)
+        self._record(node)
+
+    def _pinned(self, node: Node) -> None:
+        if node.kind is Kind.OPAQUE and any(u.value.tensor.contents is None for u in node.results):
+            self.out.opaque.append(str(node.natives[0].op_type))
+        head = digest(self.describe(node), *(self._placed(use) for use in node.operands))
+        for number, use in enumerate(node.results):
+            contents = use.value.tensor.contents
+            if contents is not None:
+                self._name(use.value, digest("sizes", *map(str, contents)))
+            else:
+                self._name(use.value, digest(head, number))
+        self._record(node)
+
+    def _record(self, node: Node) -> None:
+        for use in node.results:
+            self.out.names.setdefault(self.out.terms[use.value].digest, use.value.tensor.name)
+
+    def _placed(self, use: Use | None) -> Digest:
+        """A value in a form: hash and the names at each position."""
+        if use is None:
+            return "absent"
+        contents = use.value.tensor.contents
+        if contents is not None:
+            return digest("sizes", *map(str, contents))
+        term = self.term(use.value)
+        form = [[term.names[axis] for axis in group] for group in use.form]
+        return digest(term.digest, form)
+
+    def placed(self, use: Use | None) -> Digest:
+        """As the hash of a pinned operand."""
+        return self._placed(use)
+
+    def _output(self, tensor: Tensor) -> Digest:
+        view = self.graph.views[tensor]
+        return digest(tensor.name, self._placed(Use(view.value, (), view.form)))
+
+    def _sizes(self, value: Value) -> tuple[str, ...]:
+        return tuple(str(size) for size in value.sizes)
+
+
+Hasher = _Hasher
+IDENTITIES_OF_NOTHING = _IDENTITIES_OF_NOTHING

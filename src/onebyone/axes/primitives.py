@@ -1,0 +1,177 @@
+"""What each kind of node means, in the few functions that the canonical form knows.
+
+Fused and spelled-out forms meet here: a norm is its means, differences and products; a bias is an
+addition; a square is a product; a quotient is a product with a reciprocal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from onebyone.axes.canonical import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest
+from onebyone.axes.graph import Node, Use, Value
+from onebyone.axes.positional import Kind
+
+Rule = Callable[[Hasher, Node, int], Term]
+
+
+def _use(node: Node, number: int) -> Use:
+    use = node.operands[number]
+    assert use is not None
+    return use
+
+
+def _aligned(term: Term, own: Sequence[int], result: Sequence[int]) -> Term:
+    """A term whose names follow ``own`` indices, reordered to follow ``result``."""
+    names = dict(zip(own, term.names, strict=True))
+    return Term(term.digest, tuple(names[index] for index in result))
+
+
+def _contract(hasher: Hasher, node: Node, number: int) -> Term:
+    result = node.results[0].indices
+    factors = [hasher.bound(_use(node, 0)), hasher.bound(_use(node, 1))]
+    fn = "contract" if node.summed else "mul"
+    term = hasher.combine(fn, factors, result)
+    bias = node.operands[2] if len(node.operands) > 2 else None
+    if bias is not None:
+        term = hasher.combine("add", [Bound(term, result), hasher.bound(bias)], result)
+    return term
+
+
+def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
+    result = node.results[number].indices
+    operands = [hasher.bound(use) for use in node.operands if use is not None]
+    absent = tuple(n for n, use in enumerate(node.operands) if use is None)
+    if node.fn == "identity":
+        return _aligned_bound(hasher, operands[0], result)
+    if node.fn == "reciprocal":
+        return hasher.combine("recip", operands, result)
+    if node.fn == "div":
+        over = _inverse(hasher, operands[1])
+        if _scalar(hasher, _use(node, 0)) == 1.0:
+            assert isinstance(over.term, Term)
+            return _aligned(over.term, over.indices, result)
+        return hasher.combine("mul", [operands[0], over], result)
+    if node.fn == "pow" and _scalar(hasher, _use(node, 1)) == 2.0:
+        return hasher.combine("mul", [operands[0], operands[0]], result)
+    if node.fn == "scale":
+        factor = digest("scalar", float(str(node.attrs[0])))
+        return hasher.combine("mul", [*operands, Bound(Term(factor, ()), ())], result)
+    return hasher.combine(node.fn, operands, result, node.attrs, absent)
+
+
+def _aligned_bound(hasher: Hasher, bound: Bound, result: Sequence[int]) -> Term:
+    term = bound.term
+    if isinstance(term, Value):
+        term = hasher.term(term)
+    return _aligned(term, bound.indices, result)
+
+
+def _inverse(hasher: Hasher, bound: Bound) -> Bound:
+    """The reciprocal of an operand, over the operand's own indices."""
+    return Bound(hasher.combine("recip", [bound], bound.indices), bound.indices)
+
+
+def _scalar(hasher: Hasher, use: Use) -> float | None:
+    """The value of a constant of one element."""
+    value = use.value
+    if not value.constant or use.indices:
+        return None
+    array = hasher.read(value.tensor)
+    return float(np.asarray(array).reshape(-1)[0]) if array.dtype.kind not in "OUS" else None
+
+
+def _reduce(hasher: Hasher, node: Node, number: int) -> Term:
+    result = node.results[0].indices
+    operand = hasher.bound(_use(node, 0))
+    if not node.summed and node.fn in IDENTITIES_OF_NOTHING:
+        return _aligned_bound(hasher, operand, result)
+    return hasher.combine(f"reduce {node.fn}", [operand], result, node.attrs)
+
+
+def _along(hasher: Hasher, node: Node, number: int) -> Term:
+    operand = hasher.bound(_use(node, 0))
+    result = node.results[0].indices
+    return hasher.combine(node.fn, [operand], result, node.attrs, special=node.along)
+
+
+def _axis(hasher: Hasher, node: Node, number: int) -> Term:
+    """New axes are named by the node, which group replaced them, and their order in it."""
+    use = node.results[number]
+    replaced = {index for groups in node.axis_in for group in groups for index in group}
+    new = {index for group in node.axis_out[number] for index in group}
+    kept = [index for index in use.indices if index not in new]
+    operands: list[Bound] = []
+    order: list[object] = []
+    for place, operand in enumerate(node.operands):
+        if operand is None:
+            continue
+        if place in node.pinned:
+            # Bounds that are known are among the attributes already, free of positions.
+            if operand.value.tensor.contents is None or node.fn == "gather":
+                order.append((place, hasher.placed(operand)))
+        else:
+            group = tuple(i for indices in node.axis_in[place] for i in indices)
+            bound = hasher.bound(operand)
+            operands.append(Bound(bound.term, bound.indices, group))
+            if isinstance(bound.term, Term):
+                names = dict(zip(bound.indices, bound.term.names, strict=True))
+                order.append([[names[i] for i in indices] for indices in node.axis_in[place]])
+            else:
+                order.append([len(indices) for indices in node.axis_in[place]])
+    sizes = [[str(node.sizes[i]) for i in group] for group in node.axis_out[number]]
+    shared = [i for i in kept if i not in replaced]
+    fn = "slice" if node.fn == "subsample" else node.fn
+    term = hasher.combine(fn, operands, shared, node.attrs, order, sizes, number)
+    names = dict(zip(shared, term.names, strict=True))
+    for k, group in enumerate(node.axis_out[number]):
+        for j, index in enumerate(group):
+            names[index] = digest("new", term.digest, k, j)
+    return Term(term.digest, tuple(names[index] for index in use.indices))
+
+
+def _norm(hasher: Hasher, node: Node, number: int) -> Term:
+    x = hasher.bound(_use(node, 0))
+    every = x.indices
+    parameters = [None if use is None else hasher.bound(use) for use in node.operands[1:]]
+    parameters += [None] * (4 - len(parameters))
+    rest = tuple(i for i in every if i not in node.along)
+    epsilon = Bound(Term(digest("scalar", float(str(node.attrs[0]))), ()), ())
+
+    def step(fn: str, *operands: Bound) -> Bound:
+        return Bound(hasher.combine(fn, operands, every), every)
+
+    def mean(bound: Bound) -> Bound:
+        fn = "reduce mean"
+        return Bound(hasher.combine(fn, [bound], rest, ()), rest) if node.along else bound
+
+    if node.fn == "batch_norm":
+        shift, spread = parameters[2], parameters[3]
+        assert shift is not None and spread is not None
+        own = spread.indices
+        inner = Bound(hasher.combine("add", [spread, epsilon], own), own)
+        root = Bound(hasher.combine("sqrt", [inner], own), own)
+        out = step("mul", step("sub", x, shift), _inverse(hasher, root))
+    else:
+        centred = x if node.fn == "rms_norm" else step("sub", x, mean(x))
+        spread = mean(step("mul", centred, centred))
+        inner = Bound(hasher.combine("add", [spread, epsilon], spread.indices), spread.indices)
+        root = Bound(hasher.combine("sqrt", [inner], inner.indices), inner.indices)
+        out = step("mul", centred, _inverse(hasher, root))
+    for fn, parameter in zip(("mul", "add"), parameters[:2], strict=True):
+        if parameter is not None:
+            out = step(fn, out, parameter)
+    assert isinstance(out.term, Term)
+    return _aligned(out.term, every, node.results[0].indices)
+
+
+PRIMITIVES: dict[Kind, Rule] = {
+    Kind.ALONG: _along,
+    Kind.AXIS: _axis,
+    Kind.CONTRACT: _contract,
+    Kind.NORM: _norm,
+    Kind.POINTWISE: _pointwise,
+    Kind.REDUCE: _reduce,
+}
