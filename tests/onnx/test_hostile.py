@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
-
 import onnx
-from onebyone.dialects.onnx import _check, _wire, files
-from onebyone.errors import InputError
+import pytest
 from onnx import TensorProto
 from onnx import helper as h
+
+from onebyone.dialects.onnx import _check, _wire, files
+from onebyone.errors import InputError
 from tests import zoo
 from tests.onnx import small
 
