@@ -87,12 +87,13 @@ def check_tensor(tensor: TensorProto, *, has_data: bool = True) -> None:
         raise InputError(f"{what}: element type {tensor.data_type} is unknown")
     dtype = ir.DataType(tensor.data_type)
     elements = _product(tensor.dims, what)
-    if not has_data or tensor.data_location == TensorProto.EXTERNAL:
+    elsewhere = not has_data or tensor.data_location == TensorProto.EXTERNAL
+    if dtype == ir.DataType.STRING and (elsewhere or tensor.HasField("raw_data")):
+        raise InputError(f"{what}: strings cannot stand in raw or external data")
+    if elsewhere:
         return
     if tensor.HasField("raw_data"):
         expected, found, unit = -(-elements * dtype.bitwidth // 8), len(tensor.raw_data), "bytes"
-        if dtype == ir.DataType.STRING:
-            raise InputError(f"{what}: strings cannot stand in raw_data")
     else:
         name, each = _TYPED.get(tensor.data_type, ("int32_data", 1))
         expected, found, unit = elements * each, len(getattr(tensor, name)), "values"

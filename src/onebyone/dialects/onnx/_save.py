@@ -98,6 +98,21 @@ def save(
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file that appears complete or not at all.
+
+    Raises:
+        OutputError: as for `check_output`.
+    """
+    target = check_output(path, [])
+    try:
+        with _atomic.temporary(target) as file:
+            file.write(text.encode())
+            file.publish(target)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
+
+
 @dataclass
 class _Work:
     """What one `save` has to do."""

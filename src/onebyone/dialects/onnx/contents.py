@@ -164,6 +164,8 @@ def _concat(ev: Evaluator, node: ir.Node) -> Outputs:
 
 def _pairwise(combine: Callable[[Size, Size], Size | None]) -> _Rule:
     def rule(ev: Evaluator, node: ir.Node) -> Outputs:
+        if len(node.inputs) != 2:
+            return [None]  # Max and Min take any number
         a, b = ev.get(node.inputs[0]), ev.get(node.inputs[1])
         if a is None or b is None:
             return [None]

@@ -348,7 +348,9 @@ def sizes(reader: Reader, node: ir.Node) -> Meaning:
     shape = reader.shape(node.inputs[0])
     if shape is None or reader.contents.get(node.outputs[0]) is None:
         return _UNKNOWN
-    return Apply(Kind.SIZES, "sizes", (axis_labels(len(shape)),), ((("n",),),), sizes={"n": ONE})
+    # Shape gives a list of sizes, Size a scalar.
+    result = (("n",),) if node.op_type == "Shape" else ()
+    return Apply(Kind.SIZES, "sizes", (axis_labels(len(shape)),), (result,), sizes={"n": ONE})
 
 
 TABLE: dict[str, Handler] = {
