@@ -221,7 +221,9 @@ def conv_form(
     if len(node.operands) > 2 and (bias := node.operands[2]) is not None:
         reads[2] = _form(bias, [out_channels])
     write = _form(result, [batch, out_channels, *outers])
-    cost = changed + (0.0 if len(groups) == 4 else odd)
+    # A window is natural where the map was born with these positions; elsewhere 1x1 is.
+    windowed = any(kernels) and form is not None and form != x.value.native
+    cost = changed + (odd if len(groups) != 4 or windowed else 0.0)
     return Variant("conv", tuple(reads), (write,), cost)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -9,7 +10,7 @@ import onnx_ir as ir
 from onebyone.axes.graph import AxisGraph
 from onebyone.axes.lift import lift
 from onebyone.dialects.onnx import lift_contract, lift_layout, lift_norm, lift_pointwise
-from onebyone.dialects.onnx.lift import Handler, Reader, is_symbol
+from onebyone.dialects.onnx.lift import Handler, Reader, is_symbol, nested_graphs
 
 TABLE: dict[str, Handler] = {
     **lift_pointwise.TABLE,
@@ -50,6 +51,22 @@ def infer_shapes(model: ir.Model) -> None:
                 for dim in shape
             ]
         )
+    own = [(value, value.type, value.shape) for value in _untouched(model)]
     ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     for value, shape in declared:
         value.shape = shape
+    for value, type_, shape in own:
+        value.type, value.shape = type_, shape
+
+
+def _untouched(model: ir.Model) -> Iterator[ir.Value]:
+    """Values whose inferred type onnx-ir would take for a tensor's: sequences, optionals."""
+    for graph in model.graphs():
+        for node in graph:
+            tensors = node.op_type in TABLE or not nested_graphs(node)
+            plain = not any(word in node.op_type for word in ("Sequence", "Optional"))
+            if graph is not model.graph or not (tensors and plain):
+                yield from node.outputs
+        if graph is not model.graph:
+            yield from graph.inputs
+    yield from (v for v in model.graph.inputs if not isinstance(v.type, ir.TensorType))
