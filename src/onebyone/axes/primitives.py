@@ -88,7 +88,9 @@ def _reduce(hasher: Hasher, node: Node, number: int) -> Term:
     operand = hasher.bound(_use(node, 0))
     if not node.summed and node.fn in IDENTITIES_OF_NOTHING:
         return _aligned_bound(hasher, operand, result)
-    return hasher.combine(f"reduce {node.fn}", [operand], result, node.attrs)
+    # The position of an extremum counts along its axes in their order.
+    ordered = node.summed if node.fn.startswith("arg") else ()
+    return hasher.combine(f"reduce {node.fn}", [operand], result, node.attrs, special=ordered)
 
 
 def _along(hasher: Hasher, node: Node, number: int) -> Term:
@@ -109,8 +111,10 @@ def _axis(hasher: Hasher, node: Node, number: int) -> Term:
         if operand is None:
             continue
         if place in node.pinned:
-            # Bounds that are known are among the attributes already, free of positions.
-            if operand.value.tensor.contents is None or node.fn == "gather":
+            # Bounds that are known are among the attributes already, free of positions; what
+            # is picked, and what a pad is filled with, is not.
+            data = (node.fn == "gather") or (node.fn == "pad" and place == 2)
+            if data or operand.value.tensor.contents is None:
                 order.append((place, hasher.placed(operand)))
         else:
             group = tuple(i for indices in node.axis_in[place] for i in indices)

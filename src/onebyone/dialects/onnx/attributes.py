@@ -42,7 +42,7 @@ def text(node: ir.Node, name: str, default: str) -> str:
 def hashable(node: ir.Node, skip: frozenset[str] = frozenset()) -> tuple[Hashable, ...]:
     """All attributes but ``skip``, sorted by name, as a hashable value.
 
-    Graphs and other attributes without a value of their own make the node unequal to every other.
+    A nested graph counts by its serialized bytes, names included.
     """
     found: list[Hashable] = []
     for name in sorted(node.attributes):
@@ -55,7 +55,10 @@ def hashable(node: ir.Node, skip: frozenset[str] = frozenset()) -> tuple[Hashabl
             value = (str(tensor.dtype), tuple(tensor.shape.numpy()), tensor.tobytes())
         elif isinstance(value, list | tuple):
             value = tuple(value)
+        elif attribute.type == ir.AttributeType.GRAPH:
+            value = ir.to_proto(attribute.as_graph()).SerializeToString(deterministic=True)
         elif not isinstance(value, int | float | str | bytes):
+            # No value of its own: unequal to every other.
             value = id(value)
         found.append((name, value))
     return tuple(found)
