@@ -59,8 +59,8 @@ def infer_shapes(model: ir.Model) -> None:
     if inferred is None:
         return
     inputs = set(model.graph.inputs)
-    found = ir.convenience.create_value_mapping(ir.from_proto(inferred).graph)
-    for name, value in ir.convenience.create_value_mapping(model.graph).items():
+    found = _named(ir.from_proto(inferred).graph)
+    for name, value in _named(model.graph).items():
         known = found.get(name)
         if known is None or value in inputs:
             continue
@@ -69,3 +69,7 @@ def infer_shapes(model: ir.Model) -> None:
         # Not only tensors: a sequence must stay one.
         if value.type is None:
             value.type = known.type
+
+
+def _named(graph: ir.Graph) -> dict[str, ir.Value]:
+    return ir.convenience.create_value_mapping(graph, include_subgraphs=False)
