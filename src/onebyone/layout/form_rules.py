@@ -250,7 +250,9 @@ def linear_form(
     lead = [(i,) for i in own.batch]
     rest = order[len(own.batch) : count]
     if form is None:
-        groups = [*lead, tuple(rest), tail] if lead else [*((i,) for i in rest), tail]
+        # A vector has no rows: a position of size 1 stands for them.
+        rows = [(i,) for i in rest] or [()]
+        groups = [*lead, tuple(rest), tail] if lead else [*rows, tail]
     else:
         groups = [tuple(x.indices[k] for k in group) for group in form]
     if len(groups) < 2 or groups[-1] != tail:

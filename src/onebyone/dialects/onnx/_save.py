@@ -12,6 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import onnx_ir as ir
 
 from onebyone.dialects.onnx import _atomic, _wire
@@ -96,6 +97,12 @@ def save(
             (_save_external if external else _save_inline)(model, work)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def skeleton(model: ir.Model) -> onnx.ModelProto:
+    """The model as a proto whose large weights are references to nothing: cheap, for analyses."""
+    with _without_data(model, dict.fromkeys(_weights(model), ("", 0))):
+        return ir.serde.serialize_model(model)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

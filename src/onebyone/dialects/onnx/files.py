@@ -15,11 +15,11 @@ import onnx
 import onnx_ir as ir
 
 from onebyone.dialects.onnx import _check, _wire
-from onebyone.dialects.onnx._save import check_output, save, write_text
+from onebyone.dialects.onnx._save import check_output, save, skeleton, write_text
 from onebyone.dialects.onnx._stored import StoredTensor, external_tensor
 from onebyone.errors import InputError
 
-__all__ = ["StoredTensor", "as_model", "check_output", "load", "save", "write_text"]
+__all__ = ["StoredTensor", "as_model", "check_output", "load", "save", "skeleton", "write_text"]
 
 _CURE = "give a file that an ONNX exporter wrote"
 

@@ -55,7 +55,14 @@ def gemm(reader: Reader, node: ir.Node) -> Meaning | list[Operation]:
     alpha, beta = at.number(node, "alpha", 1.0), at.number(node, "beta", 1.0)
     if bias is None or beta == 1.0:
         beta = 1.0
-    if alpha == 1.0 and beta == 1.0:
+    # A bias of any other shape is no vector over the outputs, as a convolution wants it.
+    outputs = b[0] if at.integer(node, "transB", 0) else b[1]
+    vector = bias_shape is None or (
+        len(bias_shape) > 0
+        and bias_shape[-1] == outputs
+        and all(size.is_one for size in bias_shape[:-1])
+    )
+    if alpha == 1.0 and beta == 1.0 and vector:
         operands = (left, right) if len(node.inputs) < 3 else (left, right, third)
         return _contract(operands, result)
     return _scaled_gemm(reader, node, _contract((left, right), result), (alpha, beta), third)

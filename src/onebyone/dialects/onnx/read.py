@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+import onnx
 import onnx_ir as ir
 
 from onebyone.axes.graph import AxisGraph
 from onebyone.axes.lift import lift
 from onebyone.dialects.onnx import lift_contract, lift_layout, lift_norm, lift_pointwise
-from onebyone.dialects.onnx.lift import Handler, Reader, is_symbol, nested_graphs
+from onebyone.dialects.onnx._save import skeleton
+from onebyone.dialects.onnx.lift import Handler, Reader, is_symbol
 
 TABLE: dict[str, Handler] = {
     **lift_pointwise.TABLE,
@@ -41,8 +42,6 @@ def infer_shapes(model: ir.Model) -> None:
     Input dimensions written as -1 or ``?`` are hidden from it: it would compute with the -1, and
     take two ``?`` for the same size.
     """
-    from onnx_ir.passes.common import ShapeInferencePass
-
     declared = [(value, value.shape) for value in model.graph.inputs if value.shape is not None]
     for value, shape in declared:
         value.shape = ir.Shape(
@@ -51,22 +50,26 @@ def infer_shapes(model: ir.Model) -> None:
                 for dim in shape
             ]
         )
-    own = [(value, value.type, value.shape) for value in _untouched(model)]
-    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(skeleton(model), data_prop=True)
+    except Exception:  # whatever onnx dislikes, the model is understood as far as it is declared
+        inferred = None
     for value, shape in declared:
         value.shape = shape
-    for value, type_, shape in own:
-        value.type, value.shape = type_, shape
+    if inferred is None:
+        return
+    inputs = set(model.graph.inputs)
+    found = _named(ir.from_proto(inferred).graph)
+    for name, value in _named(model.graph).items():
+        known = found.get(name)
+        if known is None or value in inputs:
+            continue
+        if known.shape is not None:
+            value.shape = known.shape
+        # Not only tensors: a sequence must stay one.
+        if value.type is None:
+            value.type = known.type
 
 
-def _untouched(model: ir.Model) -> Iterator[ir.Value]:
-    """Values whose inferred type onnx-ir would take for a tensor's: sequences, optionals."""
-    for graph in model.graphs():
-        for node in graph:
-            tensors = node.op_type in TABLE or not nested_graphs(node)
-            plain = not any(word in node.op_type for word in ("Sequence", "Optional"))
-            if graph is not model.graph or not (tensors and plain):
-                yield from node.outputs
-        if graph is not model.graph:
-            yield from graph.inputs
-    yield from (v for v in model.graph.inputs if not isinstance(v.type, ir.TensorType))
+def _named(graph: ir.Graph) -> dict[str, ir.Value]:
+    return ir.convenience.create_value_mapping(graph, include_subgraphs=False)
