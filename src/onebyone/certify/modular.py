@@ -39,12 +39,21 @@ _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 class Field(Arithmetic):
-    """Integers modulo ``prime``, with hashes keyed by ``seed``."""
+    """Integers modulo ``prime``, with hashes keyed by ``seed``.
+
+    Attributes:
+        degree: the largest degree of a polynomial that was evaluated.
+        depth: number of nonlinear functions applied to data.
+        decided: fingerprint of everything whose order was asked for. Comparisons keep one bit of
+            their operands; two runs are equal only if these are, too.
+    """
 
     def __init__(self, prime: int, root: int, seed: int = 0) -> None:
         super().__init__()
         self.prime = prime
         self.degree = 1
+        self.depth = 0
+        self.decided = 0
         self._root = root
         self._seed = seed
         self._scale = 1.0 / prime
@@ -179,6 +188,7 @@ class Field(Arithmetic):
             real = e.real if where is None else np.where(where, e.real, -np.inf)
             return self.constant(real.max(axis=axes, keepdims=True, initial=-np.inf))
         self.used.add("Max")
+        self.depth += 1
         inner = self._hash("max of", e.residue)
         if where is not None:
             inner = inner * where
@@ -198,6 +208,7 @@ class Field(Arithmetic):
                 return self.constant(real)
         else:
             self.used.add(name)
+            self.depth += 1
         out = self._hash(name, elements[0].residue)
         for other in elements[1:]:
             out = self._hash(name, self._reduce(out + other.residue))
@@ -205,6 +216,7 @@ class Field(Arithmetic):
 
     def softmax(self, x: Tensor, axis: int) -> Element:
         self.used.add("Softmax")
+        self.depth += 1
         e = self._of(x)
         centred = self.sub(Element(e.residue, None, e.degree), self.mean(e, (axis,)))
         grown = self._make(self._hash("Softmax", centred.residue), None, 1)
@@ -215,6 +227,9 @@ class Field(Arithmetic):
         if all(e.real is not None for e in elements):
             return [np.asarray(e.real) for e in elements]
         self.used.add("order")
+        self.depth += 1
+        for e in elements:
+            self.decided = (self.decided + self.fingerprint(e)) & 0xFFFFFFFFFFFFFFFF
         key = _key("order", self.prime, self._seed)
         return [mix(self._canonical(e.residue), key) for e in elements]
 

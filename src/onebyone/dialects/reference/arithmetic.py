@@ -181,20 +181,27 @@ class Float64(Arithmetic):
 
     With ``noise`` each result carries a random error of the size that standard error analysis
     gives an operator computing in the current ``unit`` roundoff (Monte Carlo arithmetic, after
-    Parker 1997): ``unit`` times the result, and for a sum of K products ``unit`` times
+    Parker 1997), or in the given one: ``unit`` times the result, and for a sum of K products ``unit`` times
     min(K, 6 sqrt(K)) times the sum of their magnitudes (Higham and Mary 2019). The spread of such
     runs is what rounding explains.
     """
 
-    def __init__(self, noise: np.random.Generator | None = None) -> None:
+    def __init__(
+        self, noise: np.random.Generator | None = None, unit: float | None = None
+    ) -> None:
         super().__init__()
         self._noise = noise
+        self._fixed = unit
 
     def _err(self, out: Array, magnitude: Array, ulps: float = 1.0) -> Array:
-        if self._noise is None or not self.unit:
+        if self._noise is None:
+            return out
+        unit = self.unit if self._fixed is None else self._fixed
+        if not unit:
             return out
         draw = self._noise.uniform(-1.0, 1.0, out.shape)
-        return out + self.unit * ulps * magnitude * draw
+        with np.errstate(invalid="ignore"):
+            return out + unit * ulps * magnitude * draw
 
     def constant(self, values: Array | float | int) -> Array:
         return np.asarray(values).astype(np.float64)
@@ -229,13 +236,13 @@ class Float64(Arithmetic):
 
     def matmul(self, a: Tensor, b: Tensor) -> Array:
         out = np.matmul(a, b)
-        if self._noise is None or not self.unit:
+        if self._noise is None:
             return out
         return self._err(out, np.matmul(np.abs(a), np.abs(b)), sum_ulps(a.shape[-1]))
 
     def total(self, x: Tensor, axes: tuple[int, ...]) -> Array:
         out = np.sum(x, axis=axes, keepdims=True)
-        if self._noise is None or not self.unit:
+        if self._noise is None:
             return out
         count = x.size // max(out.size, 1)
         return self._err(out, np.sum(np.abs(x), axis=axes, keepdims=True), sum_ulps(count))
