@@ -35,6 +35,7 @@ PRIMES: tuple[tuple[int, int], ...] = ((2097143, 5), (2096867, 2), (2096687, 5))
 _EXACT_TERMS = 4096
 # Real values are carried along up to this many elements: scales, masks, resize weights.
 _KNOWN_LIMIT = 1 << 20
+_BLOCK = 1 << 15
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -90,28 +91,37 @@ class Field(Arithmetic):
 
     def constant(self, values: Array | float | int) -> Element:
         array = np.asarray(values)
-        real = array.astype(np.float64)
-        return Element(self._embed(real, array), real if real.size <= _KNOWN_LIMIT else None, 0)
+        residue = np.empty(array.shape)
+        source, target = np.ravel(array), residue.reshape(-1)
+        # In blocks that stay in the cache: large weights are embedded at memory speed.
+        for start in range(0, source.size, _BLOCK):
+            piece = slice(start, start + _BLOCK)
+            target[piece] = self._embed(source[piece])
+        known = array.size <= _KNOWN_LIMIT
+        return Element(residue, array.astype(np.float64) if known else None, 0)
 
-    def _embed(self, real: Array, exact: Array) -> Array:
-        if exact.dtype.kind in "iub":
-            return np.mod(exact.astype(object) if exact.dtype == np.uint64 else
-                          exact.astype(np.int64), self.prime).astype(np.float64)
-        fraction, exponent = np.frexp(np.where(np.isfinite(real), real, 0.0))
-        # 53 bits in two pieces, so that each times a power of two stays exact.
-        high = np.trunc(fraction * 2.0**27)
-        low = (fraction * 2.0**27 - high) * 2.0**26
+    def _embed(self, values: Array) -> Array:
+        if values.dtype == np.uint64:
+            values = values.astype(object)
+        elif values.dtype.kind in "iub":
+            values = values.astype(np.int64)
+        if values.dtype.kind in "iO":
+            return np.mod(values, self.prime).astype(np.float64)
+        finite = np.isfinite(values)
+        usual = bool(finite.all())
+        fraction, exponent = np.frexp(values if usual else np.where(finite, values, 0.0))
         powers = _powers_of_two(self.prime)
-        out = self._reduce(high) * powers[exponent - 27 + _POWER_OFFSET]
-        if low.any():
-            out = self._reduce(out) + self._reduce(
-                self._reduce(low) * powers[exponent - 53 + _POWER_OFFSET]
-            )
-        out = self._reduce(out)
-        if not np.isfinite(real).all():
+        # 53 bits in two pieces, so that each times a power of two stays exact.
+        scaled = fraction.astype(np.float64) * 2.0**27
+        high = np.trunc(scaled)
+        out = self._reduce(self._reduce(high) * powers[exponent + (_POWER_OFFSET - 27)])
+        if values.dtype.itemsize > 4:
+            low = self._reduce((scaled - high) * 2.0**26)
+            out = self._reduce(out + self._reduce(low * powers[exponent + (_POWER_OFFSET - 53)]))
+        if not usual:
             infinite = self._hash("infinity", np.zeros(()))
-            out = np.where(np.isinf(real), np.sign(real) * infinite, out)
-            out = np.where(np.isnan(real), self._hash("nan", np.zeros(())), out)
+            out = np.where(np.isinf(values), np.sign(values) * infinite, out)
+            out = np.where(np.isnan(values), self._hash("nan", np.zeros(())), out)
         return out
 
     def known(self, x: Tensor) -> Array | None:
