@@ -26,6 +26,7 @@ def spread(
     *,
     unit: float | None = None,
     constants: Mapping[str, float] | None = None,
+    scalars: float = 0.0,
     seed: int = 0,
 ) -> dict[str, float]:
     """The largest deviation from ``exact`` of each output under simulated rounding.
@@ -36,6 +37,7 @@ def spread(
         exact: its outputs in float64.
         unit: unit roundoff of every operator; that of its own dtype by default.
         constants: relative errors that named constants carry, besides.
+        scalars: relative error that every constant of one element carries.
         seed: of the simulated errors.
     """
     worst = dict.fromkeys(exact, 0.0)
@@ -45,7 +47,7 @@ def spread(
 
         def embed(name: str, array: Array, rng: np.random.Generator = rng) -> Tensor:
             real = array.astype(np.float64)
-            error = (constants or {}).get(name, 0.0)
+            error = max((constants or {}).get(name, 0.0), scalars if real.size == 1 else 0.0)
             return real * (1.0 + error * rng.uniform(-1.0, 1.0, real.shape)) if error else real
 
         outputs = program.run(ar, embedded(ar, values, 0), embed=embed)

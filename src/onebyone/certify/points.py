@@ -123,8 +123,29 @@ def shapes(ports: Ports, given: Mapping[str, Array]) -> Iterator[Shapes]:
             yield Shapes(sizes, symbols)
 
 
-def draw(
+def draws(
     a: Program, b: Program, ports: Ports, shape: Shapes, given: Mapping[str, Array], seed: int
+) -> list[dict[str, Array]]:
+    """`draw`, and where it drew masks the same with nothing hidden.
+
+    A mistake behind a mask may be a division of nothing by nothing, whose result no error bound
+    can judge; with nothing hidden it shows.
+    """
+    hidden = draw(a, b, ports, shape, given, seed)
+    shown = draw(a, b, ports, shape, given, seed, hide=False)
+    same = all(np.array_equal(hidden[name], shown[name]) for name in hidden)
+    return [hidden] if same else [hidden, shown]
+
+
+def draw(
+    a: Program,
+    b: Program,
+    ports: Ports,
+    shape: Shapes,
+    given: Mapping[str, Array],
+    seed: int,
+    *,
+    hide: bool = True,
 ) -> dict[str, Array]:
     """Values for the inputs of the first model: normal floats, indices, masks of 0 and 1."""
     rng = np.random.default_rng(seed)
@@ -146,10 +167,10 @@ def draw(
             drawn = rng.integers(0, max(bound, 1), size)
             if bound == 2 and drawn.ndim:
                 # A mask that hides everything leaves nothing to compare.
-                drawn[..., 0] = 1
+                drawn[..., slice(0, 1) if hide else slice(None)] = 1
             values[p.name] = drawn.astype(dtype)
         elif dtype.kind == "b":
-            values[p.name] = rng.integers(0, 2, size).astype(bool)
+            values[p.name] = rng.integers(0 if hide else 1, 2, size).astype(bool)
         elif dtype.kind in "fV":
             values[p.name] = rng.standard_normal(size).astype(dtype)
         else:
