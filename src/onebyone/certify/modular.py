@@ -254,7 +254,8 @@ class Field(Arithmetic):
 
 def mix(x: Array, key: int) -> Array:
     """A keyed bijection of 64-bit words (the finaliser of SplitMix64, Steele et al. 2014)."""
-    out = x + np.uint64(key)
+    # Arrays wrap around silently, numpy scalars warn of it.
+    out = np.asarray(x + np.uint64(key))
     out ^= out >> np.uint64(30)
     out *= _MIX[0]
     out ^= out >> np.uint64(27)

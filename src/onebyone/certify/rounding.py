@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -53,14 +54,36 @@ def check(
 def _check(
     a: Program, b: Program, ports: Ports, given: Mapping[str, Array], seed: int
 ) -> Layer:
-    try:
-        first = [Session(a, optimize=on) for _, on in _MODES]
-    except RuntimeRefusesError as error:
-        return Layer("rounding", Verdict.UNDECIDED, f"the runtime refuses the first model: {error}")
-    try:
-        second = [Session(b, optimize=on) for _, on in _MODES]
-    except RuntimeRefusesError as error:
-        return _failure(b, f"the runtime loads the first model and refuses the second: {error}")
+    with ExitStack() as stack:
+        try:
+            first = _load(a, stack)
+        except RuntimeRefusesError as error:
+            text = f"the runtime refuses the first model: {error}"
+            return Layer("rounding", Verdict.UNDECIDED, text)
+        try:
+            second = _load(b, stack)
+        except RuntimeRefusesError as error:
+            return _failure(b, f"the runtime loads the first model and refuses the second: {error}")
+        return _measure(a, b, ports, given, seed, first, second)
+
+
+def _load(program: Program, stack: ExitStack) -> list[Session]:
+    sessions: list[Session] = []
+    for _, optimize in _MODES:
+        sessions.append(Session(program, optimize=optimize))
+        stack.callback(sessions[-1].close)
+    return sessions
+
+
+def _measure(
+    a: Program,
+    b: Program,
+    ports: Ports,
+    given: Mapping[str, Array],
+    seed: int,
+    first: list[Session],
+    second: list[Session],
+) -> Layer:
     reason = "no size of the dynamic dimensions was found that both models run"
     failed: list[str] = []
     for shape in shapes(ports, given):

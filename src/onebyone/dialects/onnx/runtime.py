@@ -1,9 +1,17 @@
-"""ONNX Runtime as the certificate needs it: run a model with its optimizations off or on."""
+"""ONNX Runtime as the certificate needs it: run a model with its optimizations off or on.
+
+The runtime runs in a process of its own: a file can crash it, and the one who asked whether two
+files are the same should still get an answer.
+"""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import pickle
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,8 +19,6 @@ from typing import Any
 
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from onebyone.dialects.onnx.program import Program
 from onebyone.dialects.reference.arithmetic import Array
@@ -33,62 +39,78 @@ class Session:
     """A model loaded in ONNX Runtime on the CPU.
 
     Raises:
-        RuntimeUnableError: the runtime does not implement something in the model.
+        RuntimeUnableError: the runtime does not implement something in the model, or crashed.
         RuntimeRefusesError: the runtime calls the model invalid.
     """
 
     def __init__(self, program: Program, *, optimize: bool) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        options.graph_optimization_level = (
-            ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-            if optimize
-            else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        )
-        with _translated(), _loadable(program) as source:
-            self._session = ort.InferenceSession(source, options, ["CPUExecutionProvider"])
+        with _loadable(program) as source:
+            self._number, self._worker = _ask("load", source, optimize)
 
     def run(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by name."""
-        names = [o.name for o in self._session.get_outputs()]
-        wanted = {i.name for i in self._session.get_inputs()}
-        feed = {name: value for name, value in values.items() if name in wanted}
-        with _translated():
-            outputs: list[Any] = self._session.run(names, feed)  # pyright: ignore[reportAssignmentType]
-        return dict(zip(names, outputs, strict=True))
+        if self._worker.poll() is not None:
+            raise RuntimeUnableError("the runtime crashed")
+        return _ask("run", self._number, dict(values))[0]
+
+    def close(self) -> None:
+        """Free the model."""
+        if self._worker.poll() is None:
+            _ask("drop", self._number)
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
+_WORKERS: list[subprocess.Popen[bytes]] = []
+
+
+def _worker() -> subprocess.Popen[bytes]:
+    if not _WORKERS or _WORKERS[-1].poll() is not None:
+        command = [sys.executable, "-m", "onebyone.dialects.onnx._worker"]
+        # The child finds this package where this process found it.
+        path = os.pathsep.join(p for p in sys.path if p)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        _WORKERS.append(process)
+        atexit.register(process.kill)
+    return _WORKERS[-1]
+
+
+def _ask(*request: Any) -> tuple[Any, subprocess.Popen[bytes]]:
+    worker = _worker()
+    assert worker.stdin is not None and worker.stdout is not None
     try:
-        yield
-    except (state.NotImplemented, state.EPFail) as error:
-        raise RuntimeUnableError(_line(error)) from None
-    except (
-        state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
-        state.RuntimeException, ValueError, RuntimeError,
-    ) as error:  # fmt: skip
-        text = _line(error)
-        if "NOT_IMPLEMENTED" in text or "is not supported" in text or "not implemented" in text:
-            raise RuntimeUnableError(text) from None
-        raise RuntimeRefusesError(text) from None
+        pickle.dump(request, worker.stdin)
+        worker.stdin.flush()
+        kind, answer = pickle.load(worker.stdout)
+    except (OSError, EOFError, pickle.UnpicklingError):
+        worker.kill()
+        worker.wait()
+        raise RuntimeUnableError("the runtime crashed") from None
+    except BaseException:
+        # Interrupted between question and answer: the next answer would be another question's.
+        worker.kill()
+        raise
+    if kind == "unable":
+        raise RuntimeUnableError(answer)
+    if kind == "refused":
+        raise RuntimeRefusesError(answer)
+    return answer, worker
 
 
 @contextlib.contextmanager
 def _loadable(program: Program) -> Iterator[str | bytes]:
     source = program.source
     if isinstance(source, (str, os.PathLike)):
-        yield str(source)
+        yield str(Path(source).resolve())
         return
-    proto = source if isinstance(source, onnx.ModelProto) else None
-    if proto is not None and proto.ByteSize() < _IN_MEMORY:
-        yield proto.SerializeToString()
+    if isinstance(source, onnx.ModelProto) and source.ByteSize() < _IN_MEMORY:
+        yield source.SerializeToString()
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         ir.save(program.model, path, external_data="model.data")
         yield str(path)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
