@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import chain, permutations
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from onebyone.dialects.reference.arithmetic import Array
 
 # Axes beyond this many are not permuted: 6! = 720 cheap tries.
 _MAX_AXES = 6
-_PROBES = 256
+_PROBES = 64
+# An axis is cut into factors only in tensors of at most this many axes, and this many ways.
+_MAX_HIDDEN = 3
+_MAX_SPLITS = 1000
 # Two arrays that agree in more than this part of their non-zero elements are one, changed.
 _NEAR = 0.5
 # Slices of a larger array that are tried for a changed copy.
@@ -63,7 +66,7 @@ def find(source: Array, target: Array) -> Move | None:
         same = source.shape == target.shape and bool(np.all(source == target))
         return Move(source.shape, tuple(range(source.ndim)), False) if same else None
     flat = target.reshape(-1)
-    for move, moved, places in _tries(source, target):
+    for move, moved, places in chain(_tries(source, target), _tries(source, target, deep=True)):
         if np.array_equal(moved[places], flat[places]) and np.array_equal(
             moved.array.reshape(-1), flat
         ):
@@ -132,12 +135,15 @@ def _places(size: int) -> Array:
     return np.random.default_rng(0).integers(0, size, _PROBES)
 
 
-def _tries(source: Array, target: Array) -> Iterator[tuple[Move, _Moved, Array]]:
+def _tries(
+    source: Array, target: Array, deep: bool = False
+) -> Iterator[tuple[Move, _Moved, Array]]:
     if source.size != target.size or not source.size:
         return
     places = _places(source.size)
     seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
-    for split, order in _candidates(source.shape, target.shape):
+    candidates = _hidden if deep else _candidates
+    for split, order in candidates(source.shape, target.shape):
         if (split, order) in seen:
             continue
         seen.add((split, order))
@@ -166,6 +172,31 @@ def _candidates(
             for order in permutations(range(len(split))):
                 if _refines(tuple(split[i] for i in order), b):
                     yield split, order
+
+
+def _hidden(
+    source: Sequence[int], target: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """One axis of the source cut into two or three that no shape shows: a permuted flatten."""
+    a = tuple(n for n in source if n != 1)
+    if len(a) > _MAX_HIDDEN:
+        return
+    splits = [
+        (*a[:axis], *factors, *a[axis + 1 :])
+        for axis, n in enumerate(a)
+        for factors in _factorings(n)
+    ]
+    for split in splits[:_MAX_SPLITS]:
+        for order in permutations(range(len(split))):
+            yield split, order
+
+
+def _factorings(n: int) -> list[tuple[int, ...]]:
+    divisors = [d for d in range(2, int(n**0.5) + 1) if n % d == 0]
+    divisors = sorted({*divisors, *(n // d for d in divisors)})
+    two = [(d, n // d) for d in divisors]
+    three = [(d, e, n // d // e) for d in divisors for e in divisors if n % (d * e) == 0]
+    return two + [f for f in three if f[2] > 1]
 
 
 def _refines(fine: Sequence[int], coarse: Sequence[int]) -> bool:

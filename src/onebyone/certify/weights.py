@@ -106,9 +106,9 @@ def check(a: Program, b: Program) -> Weights:
     missing_keys = {id(item) for item in missing}
     for item in missing:
         findings[item.name] = (
-            _split(item, first)
+            _invented(item)
+            or _split(item, first)
             or _join(item, first)
-            or _invented(item)
             or _changed(item, first)
             or Finding(item.name, "unmatched", f"no constant of the first model holds {_what(item)}")
         )
@@ -176,6 +176,10 @@ def _what(item: Item) -> str:
 
 
 def _whole(item: Item, candidates: Sequence[Item]) -> Finding | None:
+    if not item.is_real or not item.constant.size:
+        # Integers are shapes and indices: either the same, or made up by a rewrite.
+        candidates = [o for o in candidates if o.constant.shape == item.constant.shape
+                      and np.array_equal(o.bits(), item.bits())]  # fmt: skip
     if not candidates:
         return None
     target = item.bits()
