@@ -16,8 +16,8 @@ _PROBES = 64
 # An axis is cut into factors only in tensors of at most this many axes, and this many ways.
 _MAX_HIDDEN = 3
 _MAX_SPLITS = 1000
-# Two arrays that agree in more than this part of their non-zero elements are one, changed.
-_NEAR = 0.5
+# Two arrays that agree in this part of their non-zero elements, in place, are one, changed.
+_NEAR = 0.9
 # Slices of a larger array that are tried for a changed copy.
 _MAX_SLICES = 64
 

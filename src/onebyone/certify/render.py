@@ -1,12 +1,12 @@
-"""The certificate on a terminal: four lines, and a fifth where the models part."""
+"""The certificate on a terminal: four lines, the verdict, and where the models part."""
 
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from onebyone.certify.certificate import Certificate, Verdict
+from onebyone.text import printable
 
 _STYLES = {Verdict.PROVED: "green", Verdict.DIFFERS: "bold red", Verdict.UNDECIDED: "yellow"}
 _VERDICTS = {
@@ -17,28 +17,24 @@ _VERDICTS = {
 
 
 def show(certificate: Certificate, console: Console) -> None:
-    """Print the layers, one line each, and the verdict."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="ellipsis", no_wrap=not _wide(certificate, console))
-    table.add_column(no_wrap=True, justify="right")
+    """Print one line a layer, then the verdict and, where the models differ, the witness.
+
+    On a terminal a proof's lines are cut to its width; everything else is printed whole.
+    """
+    cut = console.is_terminal and certificate.verdict is Verdict.PROVED
     for layer in certificate.layers:
-        table.add_row(
-            layer.name,
-            Text(layer.verdict, _STYLES[layer.verdict]),
-            Text(layer.summary),
-            f"{layer.seconds:.1f} s",
+        line = Text.assemble(
+            f"{layer.name:<10}",
+            (f"{layer.verdict:<10}", _STYLES[layer.verdict]),
+            f"{layer.seconds:6.1f} s  ",
+            printable(layer.summary, 1000),
         )
-    console.print(table)
+        console.print(line, no_wrap=cut, overflow="ellipsis" if cut else "fold", soft_wrap=not cut)
     verdict = certificate.verdict
     console.print(Text(_VERDICTS[verdict], _STYLES[verdict]))
     witness = certificate.witness
     if witness is not None:
-        console.print(Text(f"first difference: {witness.second} (in the first: {witness.first})"))
-        console.print(Text(witness.why))
-
-
-def _wide(certificate: Certificate, console: Console) -> bool:
-    """Whether summaries may wrap: only where a terminal is not there to cut them for."""
-    return not console.is_terminal or certificate.verdict is not Verdict.PROVED
+        first, second = printable(witness.first), printable(witness.second)
+        text = f"first difference: {second} (in the first model: {first})"
+        console.print(Text(text), soft_wrap=True)
+        console.print(Text(printable(witness.why, 1000)), soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,13 +116,13 @@ def read_inputs(inputs: Mapping[str, Array] | str | os.PathLike[str] | None) -> 
     if not isinstance(inputs, (str, os.PathLike)):
         return {name: np.asarray(value) for name, value in inputs.items()}
     path = Path(inputs)
+    cure = "write it with numpy.savez(path, name=array)"
     try:
         loaded: Any = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: no .npz file of arrays ({error}); write it with numpy.savez") from None
-    if not isinstance(loaded, np.lib.npyio.NpzFile):
-        raise InputError(f"{path}: one array without a name; write it with numpy.savez(name=array)")
-    try:
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise InputError(f"{path}: holds one array without a name; {cure}")
         return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); write it with numpy.savez") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); {cure}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError):
+        raise InputError(f"{path}: is no .npz file of plain arrays; {cure}") from None

@@ -23,6 +23,7 @@ from onebyone.dialects.onnx.program import Constant, Program
 from onebyone.dialects.reference.arithmetic import Array
 
 _BLOCK = 1 << 16
+_WORD = (1 << 64) - 1
 _KEY = 0x2545F4914F6CDD1D
 # Rounding of a constant that some tool computed anew: a few units in the last place.
 _FOLDED_ULPS = 4.0
@@ -164,7 +165,7 @@ def _key_of(bits: Array) -> int:
     for start in range(0, flat.size, _BLOCK):
         block = flat[start : start + _BLOCK].astype(np.uint64)
         total += int(mix(block, _KEY).sum(dtype=np.uint64))
-    return total & 0xFFFFFFFFFFFFFFFF
+    return total & _WORD
 
 
 def _class(item: Item) -> tuple[str, int, int]:
@@ -178,8 +179,10 @@ def _what(item: Item) -> str:
 def _whole(item: Item, candidates: Sequence[Item]) -> Finding | None:
     if not item.is_real or not item.constant.size:
         # Integers are shapes and indices: either the same, or made up by a rewrite.
-        candidates = [o for o in candidates if o.constant.shape == item.constant.shape
-                      and np.array_equal(o.bits(), item.bits())]  # fmt: skip
+        for other in candidates:
+            if np.array_equal(other.bits(), item.bits()):
+                return Finding(item.name, "same", other.name)
+        return None
     if not candidates:
         return None
     target = item.bits()
@@ -252,7 +255,7 @@ def _next_part(
         length, rest = divmod(other.constant.size, width)
         if rest or not length or begin + length >= len(sums):
             continue
-        if sums[begin + length] - sums[begin] != np.uint64(other.key):
+        if (int(sums[begin + length]) - int(sums[begin])) & _WORD != other.key:
             continue
         index = [slice(None)] * len(item.constant.shape)
         index[axis] = slice(begin, begin + length)
@@ -283,8 +286,8 @@ def _changed(item: Item, first: Sequence[Item]) -> Finding | None:
         mine = np.ravel(item.constant.real())[near.index]
         index = [int(i) for i in np.unravel_index(near.index, item.constant.shape)]
         why = (
-            f"{item.name}{index} is {mine!r}, but in {other.name}, which agrees in all but "
-            f"{near.count} of {near.total} elements, it is {near.value(other.constant.real())!r}"
+            f"{item.name}{index} is {mine}, but in {other.name}, which agrees in all but "
+            f"{near.count} of {near.total} elements, it is {near.value(other.constant.real())}"
         )
         return Finding(
             item.name, "changed", why, Witness("constant", other.name, item.name, why)
