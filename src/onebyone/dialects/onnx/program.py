@@ -79,6 +79,21 @@ class Step:
     attributes: str
 
 
+@dataclass(frozen=True)
+class Form:
+    """The canonical form of a model.
+
+    Attributes:
+        outputs: a hash of each output, equal where the functions are.
+        values: hash of each computed value, in graph order, with the node that makes it.
+        opaque: operators that were taken as they are, layout included.
+    """
+
+    outputs: tuple[str, ...]
+    values: dict[str, str]
+    opaque: tuple[str, ...]
+
+
 class Program:
     """A model to certify; never altered.
 
@@ -110,6 +125,15 @@ class Program:
         graphs = [self.model.graph, *(f.graph for f in self.model.functions.values())]
         for graph in graphs:
             yield from _constants(graph)
+
+    def form(self) -> Form:
+        """The canonical form."""
+        from onebyone.dialects.onnx.hash import canonical_form
+
+        canonical = canonical_form(self.model)
+        makers = {v.name: describe(n) for n in self.model.graph for v in n.outputs}
+        values = {key: makers.get(name, name) for key, name in canonical.names.items()}
+        return Form(canonical.outputs, values, tuple(canonical.opaque))
 
     def index_bounds(self) -> dict[str, int]:
         """For each integer input the number of values it may take without leaving a table.
