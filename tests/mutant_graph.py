@@ -94,7 +94,11 @@ class Graph:
     def origin(self, name: str) -> str:
         """The value behind reshapes and transposes."""
         producers = {o: n for n in self.nodes for o in n.output}
-        while name in producers and producers[name].op_type in ("Reshape", "Transpose", "Unsqueeze"):
+        while name in producers and producers[name].op_type in (
+            "Reshape",
+            "Transpose",
+            "Unsqueeze",
+        ):
             name = producers[name].input[0]
         return name
 
@@ -159,7 +163,9 @@ class Graph:
     def replace_value(self, old: str, new: str) -> None:
         """Make every reader of ``old``, the graph's outputs too, read ``new``."""
         producer = next(n for n in self.nodes if old in n.output)
-        self.replace_node(producer, helper.make_node("Identity", [new], [old], f"{producer.name}_i"))
+        self.replace_node(
+            producer, helper.make_node("Identity", [new], [old], f"{producer.name}_i")
+        )
 
     def replace_node(self, node: Node, new: Node) -> None:
         at = self._index(node)

@@ -118,7 +118,8 @@ def swapped_weights(g: Graph, rng: np.random.Generator) -> str | None:
 
 def merged_groups(g: Graph, rng: np.random.Generator) -> str | None:
     node = _pick(rng, [
-        n for n in g.ops("Conv") if g.attribute(n, "group", 1) % 2 == 0 and n.input[1] in g.constants
+        n for n in g.ops("Conv")
+        if g.attribute(n, "group", 1) % 2 == 0 and n.input[1] in g.constants
     ])  # fmt: skip
     if node is None:
         return None
@@ -268,14 +269,18 @@ def hwc_flatten(g: Graph, rng: np.random.Generator) -> str | None:
     sites = []
     for node in g.ops("Reshape", "Flatten"):
         before, after = g.shapes.get(node.input[0]), g.shapes.get(node.output[0])
-        if before and after and len(before) == 4 and len(after) < 4 and before[1] > 1:
-            if before[2] * before[3] > 1:
-                sites.append(node)
+        if (
+            before and after and len(before) == 4 and len(after) < 4
+            and before[1] > 1 and before[2] * before[3] > 1
+        ):  # fmt: skip
+            sites.append(node)
     node = _pick(rng, sites)
     if node is None:
         return None
     moved = f"{node.input[0]}_hwc"
-    turn = helper.make_node("Transpose", [node.input[0]], [moved], f"{node.name}_t", perm=[0, 2, 3, 1])
+    turn = helper.make_node(
+        "Transpose", [node.input[0]], [moved], f"{node.name}_t", perm=[0, 2, 3, 1]
+    )
     g.insert_before(node, turn)
     node.input[0] = moved
     return f"{node.name} flattens HWC for CHW"
@@ -502,8 +507,13 @@ def average_for_maximum(g: Graph, rng: np.random.Generator) -> str | None:
                             "GlobalAveragePool"))  # fmt: skip
     if node is None:
         return None
-    other = {"MaxPool": "AveragePool", "AveragePool": "MaxPool", "GlobalMaxPool":
-             "GlobalAveragePool", "GlobalAveragePool": "GlobalMaxPool", "ReduceMax": "ReduceMean"}
+    other = {
+        "MaxPool": "AveragePool",
+        "AveragePool": "MaxPool",
+        "GlobalMaxPool": "GlobalAveragePool",
+        "GlobalAveragePool": "GlobalMaxPool",
+        "ReduceMax": "ReduceMean",
+    }
     g.drop_attribute(node, "count_include_pad")
     node.op_type = other[node.op_type]
     return f"{node.op_type} in {node.name}"

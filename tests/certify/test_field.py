@@ -29,8 +29,9 @@ def bodies(one: str, other: str, signature: str = X, opset: int = 20, **constant
 W, B = weight(8, 8), weight(8, seed=1)
 I64 = np.int64
 NORM = """
-    m = ReduceMean <axes = [-1]> (x)  d = Sub (x, m)  s = Mul (d, d)  v = ReduceMean <axes = [-1]> (s)
-    e = Add (v, eps)  r = Sqrt (e)  i = Reciprocal (r)  n = Mul (d, i)  g = Mul (b, n)  y = Add (b, g)
+    m = ReduceMean <axes = [-1]> (x)  d = Sub (x, m)  s = Mul (d, d)
+    v = ReduceMean <axes = [-1]> (s)  e = Add (v, eps)  r = Sqrt (e)  i = Reciprocal (r)
+    n = Mul (d, i)  g = Mul (b, n)  y = Add (b, g)
 """
 # (form, another form of the same function, opset, constants)
 EQUAL = {
@@ -125,9 +126,7 @@ def test_a_difference_behind_a_comparison_is_not_proved_away() -> None:
 
 
 def test_a_rounded_constant_is_undecided_and_not_a_difference() -> None:
-    spelled = (
-        "h = Mul (x, c) e = Erf (h) f = Add (e, unit) g = Mul (x, f) y = Mul (g, half)"
-    )
+    spelled = "h = Mul (x, c) e = Erf (h) f = Add (e, unit) g = Mul (x, f) y = Mul (g, half)"
     constants = {k: np.array(v, "f4") for k, v in (("c", 0.5**0.5), ("unit", 1), ("half", 0.5))}
     answer = bodies("y = Gelu (x)", spelled, **constants)
     assert answer.verdict is Verdict.UNDECIDED

@@ -56,9 +56,7 @@ def test_a_permuted_flatten_is_found_although_no_shape_shows_it() -> None:
 def test_splits_and_joins_along_any_axis(axis: int) -> None:
     whole = weight(6, 9, 12)
     size = whole.shape[axis] // 3
-    parts = {
-        f"p{i}": np.take(whole, range(i * size, (i + 1) * size), axis).T for i in range(3)
-    }
+    parts = {f"p{i}": np.take(whole, range(i * size, (i + 1) * size), axis).T for i in range(3)}
     split = layer({"w": whole}, parts)
     assert split.verdict is Verdict.PROVED, split.summary
     assert "3 split" in split.summary

@@ -24,7 +24,6 @@ from onebyone.dialects.onnx.execute import ExecutionError, OverBudgetError, Unsu
 from onebyone.dialects.onnx.program import Program, Step
 from onebyone.dialects.reference.arithmetic import Array, Element, Tensor
 
-
 # A scalar constant that was rounded to float32, and perhaps computed from such a one.
 _ROUNDED = 4 * 2.0**-24
 
@@ -216,13 +215,13 @@ def _difference(
     )
     evidence["first_difference"] = {"first": where.first, "second": where.second}
     same = first.ar.used == second.ar.used
-    gap, bound = max(
-        (_real_gap(a, b, ports, values, folded, same) for values in reals),
-        key=lambda found: found[0] / found[1] if found[1] else found[0],
-    )
+    gaps = [_real_gap(a, b, ports, values, folded, same) for values in reals]
+    gap, bound = max(gaps, key=_excess)
     evidence |= {"float64_difference": gap, "float64_bound": bound}
     if gap > bound:
-        fact = f"{mismatch}; in float64 the outputs differ by {gap:.1e}, rounding explains {bound:.0e}"
+        fact = (
+            f"{mismatch}; in float64 the outputs differ by {gap:.1e}, rounding explains {bound:.0e}"
+        )
         witness = Witness(
             "field point" if same else "input", where.first, where.second, f"{where.why}; {fact}"
         )
@@ -265,16 +264,20 @@ def _real_gap(
     unit, scalars = 2.0**-53, 0.0 if same else _ROUNDED
     spread_a = spread(a, values, x, unit=unit, scalars=scalars)
     spread_b = spread(b, theirs, y, unit=unit, scalars=scalars, constants=folded)
-    found = (0.0, 0.0)
+    found: list[tuple[float, float]] = []
     for p, q in ports.outputs:
         real = x[p.name]
         if real.dtype.kind == "f" and not np.isfinite(real).all():
             continue
         bound = SAFETY * (spread_a[p.name] + spread_b[q.name])
-        gap = deviation(real, y[q.name])
-        if gap * found[1] > found[0] * bound or gap > bound >= found[0]:
-            found = (gap, bound)
-    return found
+        found.append((deviation(real, y[q.name]), bound))
+    return max(found, key=_excess, default=(0.0, 0.0))
+
+
+def _excess(found: tuple[float, float]) -> float:
+    """By how much a difference exceeds its bound."""
+    gap, bound = found
+    return gap / bound if bound else gap and float("inf")
 
 
 def _mismatch(ports: Ports, first: Trace, second: Trace) -> Mismatch | None:

@@ -46,7 +46,9 @@ def first_difference(a: Run, b: Run, inputs: Sequence[tuple[str, str]]) -> Parti
         mine = partner or mine
     why = "its operands occur in the first model, its result does not"
     if mine is not None and mine.op == other.op and mine.attributes != other.attributes:
-        why = f"{other.op}({other.attributes}) where the first model has {mine.op}({mine.attributes})"
+        why = (
+            f"{other.op}({other.attributes}) where the first model has {mine.op}({mine.attributes})"
+        )
     return Parting("none" if mine is None else mine.label, other.label, why)
 
 

@@ -171,14 +171,10 @@ class Field(Arithmetic):
         out: Any = 0.0
         for start in range(0, x.shape[-1], _EXACT_TERMS):
             piece = slice(start, start + _EXACT_TERMS)
-            out = out + self._reduce(
-                np.matmul(x.residue[..., piece], y.residue[..., piece, :])
-            )
+            out = out + self._reduce(np.matmul(x.residue[..., piece], y.residue[..., piece, :]))
         if not x.shape[-1]:
             out = np.matmul(x.residue, y.residue)
-        return self._make(
-            self._reduce(out), _both(np.matmul, x, y), x.degree + y.degree
-        )
+        return self._make(self._reduce(out), _both(np.matmul, x, y), x.degree + y.degree)
 
     def total(self, x: Tensor, axes: tuple[int, ...]) -> Element:
         e = self._of(x)
@@ -208,13 +204,13 @@ class Field(Arithmetic):
     def function(self, name: str, *xs: Tensor) -> Element:
         elements = [self._of(x) for x in xs]
         real = None
-        if all(e.real is not None for e in elements):
-            args = [e.real for e in elements]
+        args = [e.real for e in elements if e.real is not None]
+        if len(args) == len(elements):
             with np.errstate(all="ignore"):
-                real = np.power(*args) if name == "Pow" else FUNCTIONS[name](np.asarray(args[0]))
+                real = np.power(*args) if name == "Pow" else FUNCTIONS[name](args[0])
             if name in INTEGRAL:
                 return self.constant(real)
-            if name == "Sqrt" and _exact_root(real, np.asarray(args[0])):
+            if name == "Sqrt" and _exact_root(real, args[0]):
                 return self.constant(real)
         else:
             self.used.add(name)

@@ -75,7 +75,7 @@ def find(source: Array, target: Array) -> Move | None:
 
 
 def nearest(source: Array, target: Array) -> Near | None:
-    """The move, of ``source`` or of a slice of it, that leaves few elements of ``target`` unequal."""
+    """The move of ``source``, or of a slice of it, that leaves few elements unequal."""
     if not target.size or source.dtype.kind in "OUSc":
         return None
     for slices in _slices(source, target.size):

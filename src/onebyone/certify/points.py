@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes  # registers bfloat16 and the 8-bit floats with numpy  # noqa: F401
+import ml_dtypes
 import numpy as np
 
 from onebyone.certify.modular import Field
@@ -51,9 +51,7 @@ def pair(a: Program, b: Program) -> Ports:
     Raises:
         SignatureError: number, type or shape of a port differs.
     """
-    return Ports(
-        _pair(a.inputs, b.inputs, "input"), _pair(a.outputs, b.outputs, "output")
-    )
+    return Ports(_pair(a.inputs, b.inputs, "input"), _pair(a.outputs, b.outputs, "output"))
 
 
 def _pair(
@@ -68,7 +66,9 @@ def _pair(
         pairs = tuple(zip(first, second, strict=True))
     for p, q in pairs:
         if "unknown" not in (p.dtype, q.dtype) and p.dtype != q.dtype:
-            raise SignatureError(f"{what} {p.name} is {p.dtype} in the first, {q.dtype} in the second")
+            raise SignatureError(
+                f"{what} {p.name} is {p.dtype} in the first, {q.dtype} in the second"
+            )
         if p.shape is None or q.shape is None:
             continue
         same = len(p.shape) == len(q.shape) and all(
@@ -157,7 +157,7 @@ def draw(
             values[p.name] = given[p.name]
             continue
         try:
-            dtype = np.dtype(p.dtype)
+            dtype = np.dtype(getattr(ml_dtypes, p.dtype, p.dtype))
         except TypeError:
             raise InputError(
                 f"input {p.name} is {p.dtype}, which cannot be drawn; give it with --inputs"
@@ -208,7 +208,9 @@ def check_given(given: Mapping[str, Array], program: Program) -> None:
             raise InputError(f"input {name} must be {port.dtype}, not {value.dtype}")
         if port.shape is not None and (
             len(port.shape) != value.ndim
-            or any(isinstance(d, int) and d != n for d, n in zip(port.shape, value.shape, strict=True))
+            or any(
+                isinstance(d, int) and d != n for d, n in zip(port.shape, value.shape, strict=True)
+            )
         ):
             raise InputError(f"input {name} must be {_text(port)}, not {list(value.shape)}")
 

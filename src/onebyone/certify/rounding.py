@@ -52,9 +52,7 @@ def check(
     )  # fmt: skip
 
 
-def _check(
-    a: Program, b: Program, ports: Ports, given: Mapping[str, Array], seed: int
-) -> Layer:
+def _check(a: Program, b: Program, ports: Ports, given: Mapping[str, Array], seed: int) -> Layer:
     with ExitStack() as stack:
         try:
             first = _load(a, stack)
@@ -221,6 +219,4 @@ def _difference(
     text = _text(name, mode, entry)
     drawn = {n: f"{v.dtype}{list(v.shape)}" for n, v in values.items()}
     evidence["inputs"] = drawn
-    return Layer(
-        "rounding", Verdict.DIFFERS, text, evidence, Witness("input", name, other, text)
-    )
+    return Layer("rounding", Verdict.DIFFERS, text, evidence, Witness("input", name, other, text))

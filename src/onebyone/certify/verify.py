@@ -88,9 +88,7 @@ def _run(
     tell: Progress,
 ) -> tuple[Layer, Layer]:
     tell("field")
-    values = field.check(
-        first, second, ports, given, seed=seed, seconds=seconds, folded=folded
-    )
+    values = field.check(first, second, ports, given, seed=seed, seconds=seconds, folded=folded)
     tell("rounding")
     return values, rounding.check(first, second, ports, given, seed=seed)
 

@@ -111,7 +111,9 @@ def check(a: Program, b: Program) -> Weights:
             or _split(item, first)
             or _join(item, first)
             or _changed(item, first)
-            or Finding(item.name, "unmatched", f"no constant of the first model holds {_what(item)}")
+            or Finding(
+                item.name, "unmatched", f"no constant of the first model holds {_what(item)}"
+            )
         )
     folded = {
         item.name: _FOLDED_ULPS * _UNITS.get(item.constant.dtype, 2.0**-4)
@@ -137,7 +139,9 @@ def _layer(findings: Sequence[Finding], first: Sequence[Item], seconds: float) -
     }
     moved = ("same", "reshape", "permute", "split", "join")
     counts = ", ".join(
-        f"{len(groups[how])} {how if how != 'same' else 'unchanged'}" for how in moved if groups[how]
+        f"{len(groups[how])} {how if how != 'same' else 'unchanged'}"
+        for how in moved
+        if groups[how]
     )
     counts = counts or "no constant was found in the first"
     if groups["invented"]:
@@ -289,7 +293,5 @@ def _changed(item: Item, first: Sequence[Item]) -> Finding | None:
             f"{item.name}{index} is {mine}, but in {other.name}, which agrees in all but "
             f"{near.count} of {near.total} elements, it is {near.value(other.constant.real())}"
         )
-        return Finding(
-            item.name, "changed", why, Witness("constant", other.name, item.name, why)
-        )
+        return Finding(item.name, "changed", why, Witness("constant", other.name, item.name, why))
     return None

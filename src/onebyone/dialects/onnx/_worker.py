@@ -12,9 +12,13 @@ import sys
 from typing import Any
 
 import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as state
+from onnxruntime.capi import onnxruntime_pybind11_state  # pyright: ignore[reportAttributeAccessIssue]
 
 _UNABLE = ("NOT_IMPLEMENTED", "is not supported", "not implemented", "Could not find an implement")
+
+
+# The module is compiled and has no stubs.
+state: Any = onnxruntime_pybind11_state
 
 
 class _Sessions:

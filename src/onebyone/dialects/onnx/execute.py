@@ -196,9 +196,7 @@ class Interpreter:
             for r in results
         ]
 
-    def _call(
-        self, function: ir.Function, node: ir.Node, slots: list[_Slot | None]
-    ) -> list[_Slot]:
+    def _call(self, function: ir.Function, node: ir.Node, slots: list[_Slot | None]) -> list[_Slot]:
         bound = {a.name: a for a in node.attributes.values()}
         if any(a.is_ref() for n in function for a in n.attributes.values()):
             raise UnsupportedError(f"function {_operator(node)} with attribute references")
@@ -209,7 +207,10 @@ class Interpreter:
     # Control flow.
 
     def _if(
-        self, node: ir.Node, slots: list[_Slot | None], scope: dict[ir.Value, _Slot],
+        self,
+        node: ir.Node,
+        slots: list[_Slot | None],
+        scope: dict[ir.Value, _Slot],
         opsets: dict[str, int],
     ) -> list[_Slot]:
         assert slots[0] is not None
@@ -217,7 +218,10 @@ class Interpreter:
         return self._graph(node.attributes[branch].as_graph(), dict(scope), opsets)
 
     def _loop(
-        self, node: ir.Node, slots: list[_Slot | None], scope: dict[ir.Value, _Slot],
+        self,
+        node: ir.Node,
+        slots: list[_Slot | None],
+        scope: dict[ir.Value, _Slot],
         opsets: dict[str, int],
     ) -> list[_Slot]:
         body = node.attributes["body"].as_graph()
@@ -239,7 +243,10 @@ class Interpreter:
         return state + [self._stack(rows, 0) for rows in scans]
 
     def _scan(
-        self, node: ir.Node, slots: list[_Slot | None], scope: dict[ir.Value, _Slot],
+        self,
+        node: ir.Node,
+        slots: list[_Slot | None],
+        scope: dict[ir.Value, _Slot],
         opsets: dict[str, int],
     ) -> list[_Slot]:
         body = node.attributes["body"].as_graph()

@@ -157,13 +157,18 @@ class Program:
         embed: Callable[[str, Array], Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Run on ``inputs`` in an arithmetic; see `Interpreter.run` for what it raises."""
-        watch = None
-        if observe is not None:
-
-            def watch(node: ir.Node, results: list[Tensor | None]) -> None:
-                observe(step(node), results)
-
+        watch = None if observe is None else _Watch(observe)
         return Interpreter(self.model, ar, deadline, watch, embed).run(inputs)
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Tells an observer of steps what the interpreter tells of nodes."""
+
+    observe: Callable[[Step, list[Tensor | None]], None]
+
+    def __call__(self, node: ir.Node, results: list[Tensor | None]) -> None:
+        self.observe(step(node), results)
 
 
 def step(node: ir.Node) -> Step:

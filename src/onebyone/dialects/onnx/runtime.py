@@ -13,7 +13,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ def _ask(*request: Any) -> tuple[Any, subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def _loadable(program: Program) -> Iterator[str | bytes]:
+def _loadable(program: Program) -> Generator[str | bytes]:
     source = program.source
     if isinstance(source, (str, os.PathLike)):
         yield str(Path(source).resolve())

@@ -47,8 +47,9 @@ class Element:
         return self.residue.size
 
 
-# A plain array holds exact integers, booleans or strings, or (in `Float64` only) float64 data.
-Tensor: TypeAlias = Array | Element
+# An `Element`, or a plain array: of exact integers, booleans or strings, or (in `Float64` only) of
+# float64 data. Which one is the arithmetic's business, so no static type tells them apart.
+Tensor: TypeAlias = Any
 
 # Unary functions that no identity below takes apart; the name is the function's identity.
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -181,14 +182,12 @@ class Float64(Arithmetic):
 
     With ``noise`` each result carries a random error of the size that standard error analysis
     gives an operator computing in the current ``unit`` roundoff (Monte Carlo arithmetic, after
-    Parker 1997), or in the given one: ``unit`` times the result, and for a sum of K products ``unit`` times
-    min(K, 6 sqrt(K)) times the sum of their magnitudes (Higham and Mary 2019). The spread of such
-    runs is what rounding explains.
+    Parker 1997), or in the given one: ``unit`` times the result, and for a sum of K products
+    ``unit`` times min(K, 6 sqrt(K)) times the sum of their magnitudes (Higham and Mary 2019). The
+    spread of such runs is what rounding explains.
     """
 
-    def __init__(
-        self, noise: np.random.Generator | None = None, unit: float | None = None
-    ) -> None:
+    def __init__(self, noise: np.random.Generator | None = None, unit: float | None = None) -> None:
         super().__init__()
         self._noise = noise
         self._fixed = unit

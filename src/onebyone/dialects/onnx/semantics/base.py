@@ -1,4 +1,4 @@
-"""What operator functions share: the call, the machine, and reading arguments that must be known."""
+"""What operator functions share: the call, the machine, and reading what must be known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
@@ -25,10 +24,8 @@ class Machine(Protocol):
     ar: Arithmetic
 
 
-class Operator(Protocol):
-    """An operator's meaning."""
-
-    def __call__(self, m: Any, call: Call, *xs: Any) -> Result: ...
+# ``operator(machine, call, *inputs)``
+Operator: TypeAlias = Callable[..., Result]
 
 
 @dataclass(frozen=True)
@@ -94,9 +91,9 @@ def native(array: Array) -> Array:
     """Widen the extension dtypes of ``ml_dtypes`` to numpy's own; others stay as they are."""
     if array.dtype.kind in "biufcUSO":
         return array
-    if array.dtype in (ml_dtypes.int4, ml_dtypes.int2):
+    if array.dtype.name in ("int4", "int2"):
         return array.astype(np.int8)
-    if array.dtype in (ml_dtypes.uint4, ml_dtypes.uint2):
+    if array.dtype.name in ("uint4", "uint2"):
         return array.astype(np.uint8)
     return array.astype(np.float32)
 

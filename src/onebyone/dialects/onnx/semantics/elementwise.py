@@ -236,7 +236,7 @@ def _quick_gelu(m: Machine, call: Call, x: Any) -> Tensor:
 
 
 def gelu(m: Machine, x: Any, tanh: bool) -> Tensor:
-    """Gelu by its formula; its irrational constants are hashes, no rounded number is one of them."""
+    """Gelu by its formula; its irrational constants are hashes, equal to no rounded number."""
     ar = m.ar
     # The name keeps "differs" from being said of a spelled-out form with rounded constants.
     ar.used.add("Gelu")

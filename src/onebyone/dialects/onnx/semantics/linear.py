@@ -60,7 +60,10 @@ def _einsum(m: Machine, call: Call, *xs: Any) -> Tensor:
 
 
 def _pads(
-    call: Call, size: Sequence[int], kernel: Sequence[int], strides: Sequence[int],
+    call: Call,
+    size: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
     dilations: Sequence[int],
 ) -> list[tuple[int, int]]:
     """(begin, end) of each spatial axis from ``pads`` or ``auto_pad``."""
@@ -182,9 +185,7 @@ def _blocked(parameter: Any, x: Any, axis: int, block: int) -> Any:
     if parameter.ndim == 0 or parameter.size == 1:
         return lambda a: a.reshape(())
     if block:
-        return lambda a: np.repeat(a, block, axis)[
-            tuple(slice(0, n) for n in x.shape)
-        ]
+        return lambda a: np.repeat(a, block, axis)[tuple(slice(0, n) for n in x.shape)]
     shape = [1] * x.ndim
     shape[axis] = -1
     return lambda a: a.reshape(shape)

@@ -29,9 +29,7 @@ def _affine(m: Machine, x: Tensor, scale: Any, bias: Any) -> Tensor:
 
 def _layer_norm(m: Machine, call: Call, x: Any, scale: Any = None, bias: Any = None) -> Result:
     axes = tuple(range(call.get("axis", -1) % x.ndim, x.ndim))
-    out = _affine(
-        m, kernels.standardize(m.ar, x, axes, call.float("epsilon", 1e-5)), scale, bias
-    )
+    out = _affine(m, kernels.standardize(m.ar, x, axes, call.float("epsilon", 1e-5)), scale, bias)
     if call.outputs == 1:
         return out
     mean = m.ar.mean(x, axes)
@@ -204,9 +202,7 @@ def _resize(m: Machine, call: Call, x: Any, *rest: Any) -> Tensor:
     plan = resizing.Resize(
         mode=call.text("mode", "nearest"),
         coordinates=call.text("coordinate_transformation_mode", legacy),
-        nearest=call.text(
-            "nearest_mode", "floor" if call.version < 11 else "round_prefer_floor"
-        ),
+        nearest=call.text("nearest_mode", "floor" if call.version < 11 else "round_prefer_floor"),
         cubic=call.float("cubic_coeff_a", -0.75),
         exclude_outside=bool(call.get("exclude_outside", 0)),
         antialias=bool(call.get("antialias", 0)),

@@ -134,7 +134,7 @@ def _gather_elements(m: Machine, call: Call, x: Any, indices: Any) -> Tensor:
 
 
 def _elements(index: Array, axis: int) -> tuple[Array, ...]:
-    grid = list(np.indices(index.shape, sparse=True))
+    grid: list[Array] = list(np.indices(index.shape, sparse=True))
     grid[axis] = index
     return tuple(np.broadcast_arrays(*grid))
 
@@ -193,9 +193,9 @@ def _one_hot(m: Machine, call: Call, indices: Any, depth: Any, values: Any) -> T
     index = np.asarray(floats(m, indices, "OneHot indices"), np.int64)
     axis = call.get("axis", -1)
     axis += index.ndim + 1 if axis < 0 else 0
-    hot = np.expand_dims(np.where(index < 0, index + size, index), axis) == np.arange(
-        size
-    ).reshape([-1 if i == axis else 1 for i in range(index.ndim + 1)])
+    hot = np.expand_dims(np.where(index < 0, index + size, index), axis) == np.arange(size).reshape(
+        [-1 if i == axis else 1 for i in range(index.ndim + 1)]
+    )
     return move(m, lambda v: np.where(hot, v[1], v[0]), values)
 
 
