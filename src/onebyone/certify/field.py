@@ -27,6 +27,10 @@ from onebyone.dialects.reference.arithmetic import Array, Element, Tensor
 # A scalar constant that was rounded to float32, and perhaps computed from such a one.
 _ROUNDED = 4 * 2.0**-24
 
+# A form that loses more than half of float64's digits where the other loses few is no rounding
+# of it: it would have no digit left in float32.
+_HALF = 2.0**-26
+
 
 @dataclass
 class Trace:
@@ -269,7 +273,8 @@ def _real_gap(
         real = x[p.name]
         if real.dtype.kind == "f" and not np.isfinite(real).all():
             continue
-        bound = SAFETY * (spread_a[p.name] + spread_b[q.name])
+        own = min(spread_b[q.name], _HALF * float(np.max(np.abs(real), initial=0.0)))
+        bound = SAFETY * (spread_a[p.name] + own)
         found.append((deviation(real, y[q.name]), bound))
     return max(found, key=_excess, default=(0.0, 0.0))
 
