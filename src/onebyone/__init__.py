@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 # public name -> the module that defines it
 _HOME: dict[str, str] = {
+    "Certificate": "onebyone.certify.certificate",
     "Conversion": "onebyone.api",
     "InputError": "onebyone.errors",
     "OnebyoneError": "onebyone.errors",
@@ -22,6 +23,7 @@ _HOME: dict[str, str] = {
     "convert": "onebyone.api",
     "inspect": "onebyone.api",
     "plan": "onebyone.api",
+    "verify": "onebyone.certify.verify",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,0 +1,222 @@
+"""The inputs that both models are given: ports matched, dimensions fixed, values drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from onebyone.certify.modular import Field
+from onebyone.dialects.onnx.program import Port, Program
+from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Float64, Tensor
+from onebyone.errors import InputError
+
+# Sizes tried for symbols, in order: (batch, images' sides, sides of other tensors). Networks that
+# halve their input five times need multiples of 32.
+_SIZES: tuple[tuple[int, int, int], ...] = ((2, 64, 6), (1, 32, 8), (1, 224, 16), (3, 48, 32))
+_INTEGERS = "iu"
+
+
+class SignatureError(Exception):
+    """The two models do not take the same inputs or do not give the same outputs."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """A size for each input of the two models.
+
+    Attributes:
+        sizes: input name of the first model -> shape.
+        symbols: what each symbol was set to, for the report.
+    """
+
+    sizes: dict[str, tuple[int, ...]]
+    symbols: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The inputs and outputs of two models, paired: (name in the first, name in the second)."""
+
+    inputs: tuple[tuple[Port, Port], ...]
+    outputs: tuple[tuple[Port, Port], ...]
+
+
+def pair(a: Program, b: Program) -> Ports:
+    """Pair inputs and outputs by name, or by position where the names differ.
+
+    Raises:
+        SignatureError: number, type or shape of a port differs.
+    """
+    return Ports(_pair(a.inputs, b.inputs, "input"), _pair(a.outputs, b.outputs, "output"))
+
+
+def _pair(
+    first: tuple[Port, ...], second: tuple[Port, ...], what: str
+) -> tuple[tuple[Port, Port], ...]:
+    if len(first) != len(second):
+        raise SignatureError(f"{len(first)} {what}s in the first, {len(second)} in the second")
+    named = {p.name: p for p in second}
+    if set(named) == {p.name for p in first}:
+        pairs = tuple((p, named[p.name]) for p in first)
+    else:
+        pairs = tuple(zip(first, second, strict=True))
+    for p, q in pairs:
+        if "unknown" not in (p.dtype, q.dtype) and p.dtype != q.dtype:
+            raise SignatureError(
+                f"{what} {p.name} is {p.dtype} in the first, {q.dtype} in the second"
+            )
+        if p.shape is None or q.shape is None:
+            continue
+        same = len(p.shape) == len(q.shape) and all(
+            m == n for m, n in zip(p.shape, q.shape, strict=True)
+            if isinstance(m, int) and isinstance(n, int)
+        )  # fmt: skip
+        if not same:
+            raise SignatureError(
+                f"{what} {p.name} has shape {_text(p)} in the first, {_text(q)} in the second"
+            )
+    return pairs
+
+
+def _text(port: Port) -> str:
+    return "?" if port.shape is None else "[" + ", ".join(map(str, port.shape)) + "]"
+
+
+def shapes(ports: Ports, given: Mapping[str, Array]) -> Iterator[Shapes]:
+    """Ways to fix the dimensions of both models alike, small ones first.
+
+    Args:
+        ports: the paired ports.
+        given: inputs from the user; their shapes are used as they are.
+    """
+    tried: list[dict[str, tuple[int, ...]]] = []
+    for batch, side, other in _SIZES:
+        symbols: dict[str, int] = {}
+        sizes: dict[str, tuple[int, ...]] = {}
+        for p, q in ports.inputs:
+            if p.name in given:
+                sizes[p.name] = given[p.name].shape
+                continue
+            dims = p.shape if p.shape is not None else q.shape
+            other_dims = q.shape if q.shape is not None else dims
+            if dims is None or other_dims is None:
+                raise InputError(
+                    f"input {p.name} has no rank in the file; give its value with --inputs"
+                )
+            image = len(dims) == 4
+            shape: list[int] = []
+            for axis, (m, n) in enumerate(zip(dims, other_dims, strict=True)):
+                known = next((d for d in (m, n) if isinstance(d, int)), None)
+                symbol = next((d for d in (m, n) if isinstance(d, str)), f"{p.name}[{axis}]")
+                default = batch if axis == 0 else 3 if image and axis == 1 else side
+                size = symbols.get(symbol, default if image or axis == 0 else other)
+                if known is None or isinstance(m, str) or isinstance(n, str):
+                    symbols.setdefault(symbol, known if known is not None else size)
+                shape.append(known if known is not None else symbols[symbol])
+            sizes[p.name] = tuple(shape)
+        if sizes not in tried:
+            tried.append(sizes)
+            yield Shapes(sizes, symbols)
+
+
+def draws(
+    a: Program, b: Program, ports: Ports, shape: Shapes, given: Mapping[str, Array], seed: int
+) -> list[dict[str, Array]]:
+    """`draw`, and where it drew masks the same with nothing hidden.
+
+    A mistake behind a mask may be a division of nothing by nothing, whose result no error bound
+    can judge; with nothing hidden it shows.
+    """
+    hidden = draw(a, b, ports, shape, given, seed)
+    shown = draw(a, b, ports, shape, given, seed, hide=False)
+    same = all(np.array_equal(hidden[name], shown[name]) for name in hidden)
+    return [hidden] if same else [hidden, shown]
+
+
+def draw(
+    a: Program,
+    b: Program,
+    ports: Ports,
+    shape: Shapes,
+    given: Mapping[str, Array],
+    seed: int,
+    *,
+    hide: bool = True,
+) -> dict[str, Array]:
+    """Values for the inputs of the first model: normal floats, indices, masks of 0 and 1."""
+    rng = np.random.default_rng(seed)
+    bounds = [p.index_bounds() for p in (a, b)]
+    values: dict[str, Array] = {}
+    for p, q in ports.inputs:
+        size = shape.sizes[p.name]
+        if p.name in given:
+            values[p.name] = given[p.name]
+            continue
+        try:
+            dtype = np.dtype(getattr(ml_dtypes, p.dtype, p.dtype))
+        except TypeError:
+            raise InputError(
+                f"input {p.name} is {p.dtype}, which cannot be drawn; give it with --inputs"
+            ) from None
+        if dtype.kind in _INTEGERS:
+            bound = min(bounds[0].get(p.name, 2), bounds[1].get(q.name, 2), 1 << 15)
+            drawn = rng.integers(0, max(bound, 1), size)
+            if bound == 2 and drawn.ndim:
+                # A mask that hides everything leaves nothing to compare.
+                drawn[..., slice(0, 1) if hide else slice(None)] = 1
+            values[p.name] = drawn.astype(dtype)
+        elif dtype.kind == "b":
+            values[p.name] = rng.integers(0 if hide else 1, 2, size).astype(bool)
+        elif dtype.kind in "fV":
+            values[p.name] = rng.standard_normal(size).astype(dtype)
+        else:
+            raise InputError(f"input {p.name} is {p.dtype}; give its value with --inputs")
+    return values
+
+
+def embedded(ar: Arithmetic, values: Mapping[str, Array], seed: int) -> dict[str, Tensor]:
+    """The inputs in an arithmetic: exact numbers in float64, a random point in a field."""
+    rng = np.random.default_rng(seed)
+    out: dict[str, Tensor] = {}
+    for name, value in values.items():
+        if value.dtype.kind in "biu":
+            out[name] = value
+        elif isinstance(ar, Field):
+            out[name] = ar.random(value.shape, rng)
+        else:
+            out[name] = ar.constant(value.astype(np.float64))
+    return out
+
+
+def renamed(values: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
+    """Inputs of the first model under the names of the second."""
+    return {q.name: values[p.name] for p, q in ports.inputs}
+
+
+def check_given(given: Mapping[str, Array], program: Program) -> None:
+    """Refuse user inputs that are no inputs of the model, or of the wrong type or rank."""
+    ports = {p.name: p for p in program.inputs}
+    for name, value in given.items():
+        port = ports.get(name)
+        if port is None:
+            raise InputError(f"{name!r} is no input of {program.label}; it has {', '.join(ports)}")
+        if port.dtype not in ("unknown", str(value.dtype)):
+            raise InputError(f"input {name} must be {port.dtype}, not {value.dtype}")
+        if port.shape is not None and (
+            len(port.shape) != value.ndim
+            or any(
+                isinstance(d, int) and d != n for d, n in zip(port.shape, value.shape, strict=True)
+            )
+        ):
+            raise InputError(f"input {name} must be {_text(port)}, not {list(value.shape)}")
+
+
+def truth(program: Program, values: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs in float64."""
+    ar = Float64()
+    outputs = program.run(ar, embedded(ar, values, 0))
+    return {name: np.asarray(value) for name, value in outputs.items()}

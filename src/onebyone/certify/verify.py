@@ -1,0 +1,126 @@
+"""``verify``: certify that two models are the same function."""
+
+from __future__ import annotations
+
+import os
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onebyone.certify import field, rounding, structure, weights
+from onebyone.certify.certificate import Certificate, Layer, Verdict, Witness
+from onebyone.certify.points import Ports, SignatureError, check_given, pair
+from onebyone.dialects.onnx.program import Program
+from onebyone.dialects.reference.arithmetic import Array
+from onebyone.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx
+    import onnx_ir as ir
+
+    Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
+
+# Called with the name of a layer when it starts.
+Progress = Callable[[str], None]
+
+
+def verify(
+    a: Model,
+    b: Model,
+    *,
+    inputs: Mapping[str, Array] | str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    seconds: float = 120.0,
+    progress: Progress | None = None,
+) -> Certificate:
+    """Certify that model ``b`` is the function that model ``a`` is, whoever made it.
+
+    Four layers answer independently: ``weights`` (every constant of ``b`` is one of ``a``'s, bit
+    for bit, moved), ``structure`` (equal canonical forms), ``field`` (equal values at random points
+    of prime fields) and ``rounding`` (errors of both in ONNX Runtime against float64 truth). Each
+    says ``proved``, ``differs`` with a witness, or ``undecided`` with what it did not understand.
+
+    Args:
+        a: the original: a path, an ``onnx.ModelProto`` or an ``onnx_ir.Model``.
+        b: the model to certify, in any of these forms.
+        inputs: arrays by input name of ``a``, or the path of an ``.npz`` that holds them. They
+            replace drawn inputs in ``rounding``, and give ``field`` its shapes and integers.
+        seed: of everything that is drawn.
+        seconds: budget of the ``field`` layer; beyond it that layer is undecided.
+        progress: called with each layer's name as it starts.
+
+    Returns:
+        The certificate; ``exit_code`` is 0 if the models are proved equal, 1 if they differ, 2 if
+        neither is known.
+
+    Raises:
+        InputError: a model or the inputs cannot be used.
+    """
+    first, second = Program(a), Program(b)
+    given = read_inputs(inputs)
+    check_given(given, first)
+    tell = progress or (lambda name: None)
+    tell("weights")
+    constants = weights.check(first, second)
+    tell("structure")
+    form = structure.check(first, second)
+    try:
+        ports = pair(first, second)
+    except SignatureError as error:
+        rest = _unlike(str(error))
+    else:
+        rest = _run(first, second, ports, given, seed, seconds, constants.folded, tell)
+    return Certificate(first.label, second.label, (constants.layer, form, *rest))
+
+
+def _run(
+    first: Program,
+    second: Program,
+    ports: Ports,
+    given: Mapping[str, Array],
+    seed: int,
+    seconds: float,
+    folded: Mapping[str, float],
+    tell: Progress,
+) -> tuple[Layer, Layer]:
+    tell("field")
+    values = field.check(first, second, ports, given, seed=seed, seconds=seconds, folded=folded)
+    tell("rounding")
+    return values, rounding.check(first, second, ports, given, seed=seed)
+
+
+def _unlike(why: str) -> tuple[Layer, Layer]:
+    """Models with other inputs or outputs differ before anything is computed."""
+    start = time.monotonic()
+    witness = Witness("signature", "inputs and outputs", "inputs and outputs", why)
+    return tuple(  # pyright: ignore[reportReturnType]
+        Layer(name, Verdict.DIFFERS, why, {}, witness, time.monotonic() - start)
+        for name in ("field", "rounding")
+    )
+
+
+def read_inputs(inputs: Mapping[str, Array] | str | os.PathLike[str] | None) -> dict[str, Array]:
+    """Arrays by name, from a mapping or an ``.npz`` file.
+
+    Raises:
+        InputError: the file is missing or holds no arrays.
+    """
+    if inputs is None:
+        return {}
+    if not isinstance(inputs, (str, os.PathLike)):
+        return {name: np.asarray(value) for name, value in inputs.items()}
+    path = Path(inputs)
+    cure = "write it with numpy.savez(path, name=array)"
+    try:
+        loaded: Any = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise InputError(f"{path}: holds one array without a name; {cure}")
+        return {name: loaded[name] for name in loaded.files}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); {cure}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError):
+        raise InputError(f"{path}: is no .npz file of plain arrays; {cure}") from None

@@ -1,0 +1,83 @@
+"""The process that ONNX Runtime runs in: pickled requests on stdin, answers on stdout.
+
+Requests are ``("load", path or bytes, optimize)`` -> number, ``("run", number, inputs)`` -> outputs
+by name, and ``("drop", number)``. Only the parent process writes to it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from typing import Any
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state  # pyright: ignore[reportAttributeAccessIssue]
+
+_UNABLE = ("NOT_IMPLEMENTED", "is not supported", "not implemented", "Could not find an implement")
+
+
+# The module is compiled and has no stubs.
+state: Any = onnxruntime_pybind11_state
+
+
+class _Sessions:
+    def __init__(self) -> None:
+        self._sessions: dict[int, ort.InferenceSession] = {}
+        self._count = 0
+
+    def load(self, source: str | bytes, optimize: bool) -> int:
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        level = ort.GraphOptimizationLevel
+        options.graph_optimization_level = (
+            level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+        )
+        session = ort.InferenceSession(source, options, ["CPUExecutionProvider"])
+        self._count += 1
+        self._sessions[self._count] = session
+        return self._count
+
+    def run(self, number: int, values: dict[str, Any]) -> dict[str, Any]:
+        session = self._sessions[number]
+        names = [o.name for o in session.get_outputs()]
+        wanted = {i.name for i in session.get_inputs()}
+        feed = {name: value for name, value in values.items() if name in wanted}
+        return dict(zip(names, session.run(names, feed), strict=True))
+
+    def drop(self, number: int) -> None:
+        self._sessions.pop(number, None)
+
+
+def _answer(sessions: _Sessions, request: tuple[Any, ...]) -> tuple[str, Any]:
+    try:
+        return "done", getattr(sessions, request[0])(*request[1:])
+    except (state.NotImplemented, state.EPFail) as error:
+        return "unable", _line(error)
+    # The runtime raises its own kinds of error and, from its bindings, plain ones.
+    except Exception as error:
+        text = _line(error)
+        return "unable" if any(word in text for word in _UNABLE) else "refused", text
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def main() -> None:
+    """Serve until the parent closes the pipe."""
+    # The runtime may print; answers must stay alone in the pipe.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sessions = _Sessions()
+    while True:
+        try:
+            request = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pickle.dump(_answer(sessions, request), answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

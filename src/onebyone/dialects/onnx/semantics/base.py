@@ -1,0 +1,119 @@
+"""What operator functions share: the call, the machine, and reading what must be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
+
+Result: TypeAlias = Tensor | tuple[Tensor | None, ...]
+
+
+class UnsupportedError(Exception):
+    """The interpreter does not understand an operator or this use of it."""
+
+
+class Machine(Protocol):
+    """The part of the interpreter that operator functions see."""
+
+    ar: Arithmetic
+
+
+# ``operator(machine, call, *inputs)``
+Operator: TypeAlias = Callable[..., Result]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A node without its wiring.
+
+    Attributes:
+        op: operator type.
+        version: opset version of its domain.
+        attributes: attribute values as Python numbers, strings, tuples, tensors or graphs.
+        outputs: number of outputs that the node names.
+        unit: unit roundoff of the node's operands (0 where all are exact).
+    """
+
+    op: str
+    version: int
+    attributes: dict[str, Any] = field(default_factory=dict)
+    outputs: int = 1
+    unit: float = 0.0
+
+    def get(self, name: str, default: Any = None) -> Any:
+        value = self.attributes.get(name)
+        return default if value is None else value
+
+    def float(self, name: str, default: float) -> float:
+        """A float attribute; defaults are rounded to float32 as a written attribute would be."""
+        value = self.attributes.get(name)
+        return float(np.float32(default)) if value is None else float(value)
+
+    def text(self, name: str, default: str) -> str:
+        value = self.attributes.get(name)
+        return default if value is None else str(value)
+
+
+def floats(m: Machine, x: Tensor, what: str) -> Array:
+    """The real values of an operand that must not depend on random data."""
+    values = m.ar.known(x)
+    if values is None:
+        raise UnsupportedError(f"{what} depends on the data")
+    return values
+
+
+def ints(m: Machine, x: Tensor, what: str = "an operand") -> list[int]:
+    """The same as a list of integers."""
+    return [int(v) for v in np.ravel(floats(m, x, what))]
+
+
+def move(m: Machine, fn: Callable[..., Array], *xs: Tensor) -> Tensor:
+    """Move elements: of exact arrays as they are, of data through the arithmetic."""
+    if any(m.ar.is_data(x) for x in xs):
+        return m.ar.move(fn, *xs)
+    return fn(*xs)
+
+
+def axes_of(axes: Sequence[int], rank: int) -> tuple[int, ...]:
+    """Axes as non-negative numbers, in order."""
+    if any(not -rank <= a < rank for a in axes):
+        raise ValueError(f"axes {list(axes)} are out of range for rank {rank}")
+    return tuple(sorted(a % rank for a in axes))
+
+
+def native(array: Array) -> Array:
+    """Widen the extension dtypes of ``ml_dtypes`` to numpy's own; others stay as they are."""
+    if array.dtype.kind in "biufcUSO":
+        return array
+    if array.dtype.name in ("int4", "int2"):
+        return array.astype(np.int8)
+    if array.dtype.name in ("uint4", "uint2"):
+        return array.astype(np.uint8)
+    return array.astype(np.float32)
+
+
+def tensor_value(m: Machine, tensor: ir.TensorProtocol) -> Tensor:
+    """A constant as the machine's arithmetic holds it."""
+    array = native(np.asarray(tensor.numpy()))
+    return m.ar.constant(array) if array.dtype.kind == "f" else array
+
+
+_UNITS = {
+    ir.DataType.DOUBLE: 2.0**-53,
+    ir.DataType.FLOAT: 2.0**-24,
+    ir.DataType.FLOAT16: 2.0**-11,
+    ir.DataType.BFLOAT16: 2.0**-8,
+}
+
+
+def unit_roundoff(dtype: ir.DataType | None) -> float:
+    """Unit roundoff of a floating-point type; 0 for exact types, 2**-4 for 8 bits and fewer."""
+    if dtype is None or not dtype.is_floating_point():
+        return 0.0
+    return _UNITS.get(dtype, 2.0**-4)

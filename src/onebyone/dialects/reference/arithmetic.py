@@ -1,0 +1,300 @@
+"""What an operator needs to know of numbers: the interface, and float64 as the oracle.
+
+An operator is written once, over an `Arithmetic`. In `Float64` it computes the truth that the
+real runtime is measured against; in `onebyone.certify.modular.Field` it computes residues modulo
+a prime. Integers, booleans, shapes and indices are plain numpy arrays in both: they are exact.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Element:
+    """An array of residues.
+
+    Attributes:
+        residue: the residues as float64 integers, balanced around zero.
+        real: the real numbers that they stand for, where these are known and few: a scale, a
+            mask, anything that depends on no random input.
+        degree: bound on the degree of the polynomial (in the random values) that was evaluated.
+    """
+
+    residue: Array
+    real: Array | None
+    degree: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.residue.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.residue.ndim
+
+    @property
+    def size(self) -> int:
+        return self.residue.size
+
+
+# An `Element`, or a plain array: of exact integers, booleans or strings, or (in `Float64` only) of
+# float64 data. Which one is the arithmetic's business, so no static type tells them apart.
+Tensor: TypeAlias = Any
+
+# Unary functions that no identity below takes apart; the name is the function's identity.
+FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "Acos": np.arccos,
+    "Acosh": np.arccosh,
+    "Asin": np.arcsin,
+    "Asinh": np.arcsinh,
+    "Atan": np.arctan,
+    "Atanh": np.arctanh,
+    "Ceil": np.ceil,
+    "Cos": np.cos,
+    "Cosh": np.cosh,
+    "Erf": special.erf,
+    "Exp": np.exp,
+    "Floor": np.floor,
+    "Log": np.log,
+    "Round": np.rint,
+    "Sigmoid": special.expit,
+    "Sign": np.sign,
+    "Sin": np.sin,
+    "Sinh": np.sinh,
+    "Sqrt": np.sqrt,
+    "Tan": np.tan,
+    "Tanh": np.tanh,
+    "Trunc": np.trunc,
+}
+
+# Functions of real numbers whose values are integers: exact wherever the argument is known.
+INTEGRAL = frozenset({"Ceil", "Floor", "Round", "Sign", "Trunc"})
+
+# Errors of a runtime's approximations, in units of roundoff: libraries keep exp, tanh and erf
+# within a few units in the last place of a result of order one.
+_FUNCTION_ULPS = 16.0
+
+
+class Arithmetic(ABC):
+    """Numbers as operators see them. Shapes broadcast as in numpy.
+
+    Attributes:
+        unit: unit roundoff that the interpreter sets before each node; `Float64` may use it to
+            simulate rounding, a field ignores it.
+        used: names of the nonlinear functions that were applied to data.
+    """
+
+    def __init__(self) -> None:
+        self.unit = 0.0
+        self.used: set[str] = set()
+
+    @abstractmethod
+    def constant(self, values: Array | float | int) -> Tensor:
+        """Embed real or integer ``values`` of any dtype, exactly."""
+
+    @abstractmethod
+    def known(self, x: Tensor) -> Array | None:
+        """The real numbers behind ``x``, or None where it depends on random data."""
+
+    @abstractmethod
+    def move(self, fn: Callable[..., Array], *xs: Tensor) -> Tensor:
+        """Apply ``fn``, which only selects and places elements, to the arrays behind ``xs``."""
+
+    @abstractmethod
+    def add(self, a: Tensor, b: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def mul(self, a: Tensor, b: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def neg(self, a: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def reciprocal(self, a: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def matmul(self, a: Tensor, b: Tensor) -> Tensor:
+        """(..., M, K) times (..., K, N), as ``numpy.matmul``; both at least 2-D."""
+
+    @abstractmethod
+    def total(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        """The sum over ``axes``, which stay as size 1."""
+
+    @abstractmethod
+    def running(self, x: Tensor, axis: int) -> Tensor:
+        """The inclusive cumulative sum along ``axis``."""
+
+    @abstractmethod
+    def largest(self, x: Tensor, axes: tuple[int, ...], where: Array | None = None) -> Tensor:
+        """The maximum over ``axes`` (kept as size 1) of the elements that ``where`` admits."""
+
+    @abstractmethod
+    def function(self, name: str, *xs: Tensor) -> Tensor:
+        """A nonlinear function, one of `FUNCTIONS` or ``Pow`` (two operands), elementwise."""
+
+    @abstractmethod
+    def softmax(self, x: Tensor, axis: int) -> Tensor: ...
+
+    @abstractmethod
+    def keys(self, *xs: Tensor) -> list[Array]:
+        """Arrays whose order stands for the order of ``xs`` in comparisons and sorting."""
+
+    @abstractmethod
+    def rounded(self, x: Tensor) -> Tensor:
+        """``x`` after a conversion to the current dtype."""
+
+    # What follows from the above.
+
+    def sub(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.add(a, self.neg(b))
+
+    def div(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.mul(a, self.reciprocal(b))
+
+    def mean(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+        return self.mul(self.total(x, axes), self.reciprocal(self.constant(count)))
+
+    def maximum(self, a: Tensor, b: Tensor) -> Tensor:
+        both = self.move(lambda p, q: np.stack(np.broadcast_arrays(p, q)), a, b)
+        return self.move(lambda p: p[0], self.largest(both, (0,)))
+
+    def minimum(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.neg(self.maximum(self.neg(a), self.neg(b)))
+
+    def is_data(self, x: object) -> bool:
+        """True for real-valued data, False for exact integers, booleans and strings."""
+        return isinstance(x, Element) or (isinstance(x, np.ndarray) and x.dtype.kind == "f")
+
+
+class Float64(Arithmetic):
+    """The oracle: everything in float64.
+
+    With ``noise`` each result carries a random error of the size that standard error analysis
+    gives an operator computing in the current ``unit`` roundoff (Monte Carlo arithmetic, after
+    Parker 1997), or in the given one: ``unit`` times the result, and for a sum of K products
+    ``unit`` times min(K, 6 sqrt(K)) times the sum of their magnitudes (Higham and Mary 2019). The
+    spread of such runs is what rounding explains.
+    """
+
+    def __init__(self, noise: np.random.Generator | None = None, unit: float | None = None) -> None:
+        super().__init__()
+        self._noise = noise
+        self._fixed = unit
+
+    def _err(self, out: Array, magnitude: Array, ulps: float = 1.0) -> Array:
+        if self._noise is None:
+            return out
+        unit = self.unit if self._fixed is None else self._fixed
+        if not unit:
+            return out
+        draw = self._noise.uniform(-1.0, 1.0, out.shape)
+        with np.errstate(invalid="ignore"):
+            return out + unit * ulps * magnitude * draw
+
+    def constant(self, values: Array | float | int) -> Array:
+        return np.asarray(values).astype(np.float64)
+
+    def known(self, x: Tensor) -> Array | None:
+        assert not isinstance(x, Element)
+        return x
+
+    def move(self, fn: Callable[..., Array], *xs: Tensor) -> Tensor:
+        return fn(*xs)
+
+    def add(self, a: Tensor, b: Tensor) -> Array:
+        out = np.add(a, b)
+        return self._err(out, np.abs(out))
+
+    def mul(self, a: Tensor, b: Tensor) -> Array:
+        out = np.multiply(a, b)
+        return self._err(out, np.abs(out))
+
+    def neg(self, a: Tensor) -> Array:
+        return np.negative(a)
+
+    def reciprocal(self, a: Tensor) -> Array:
+        with np.errstate(divide="ignore"):
+            out = np.reciprocal(np.asarray(a))
+        return self._err(out, np.abs(out))
+
+    def div(self, a: Tensor, b: Tensor) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out = np.divide(a, b)
+        return self._err(out, np.abs(out))
+
+    def matmul(self, a: Tensor, b: Tensor) -> Array:
+        out = np.matmul(a, b)
+        if self._noise is None:
+            return out
+        return self._err(out, np.matmul(np.abs(a), np.abs(b)), sum_ulps(a.shape[-1]))
+
+    def total(self, x: Tensor, axes: tuple[int, ...]) -> Array:
+        out = np.sum(x, axis=axes, keepdims=True)
+        if self._noise is None:
+            return out
+        count = x.size // max(out.size, 1)
+        return self._err(out, np.sum(np.abs(x), axis=axes, keepdims=True), sum_ulps(count))
+
+    def running(self, x: Tensor, axis: int) -> Array:
+        out = np.cumsum(x, axis=axis)
+        return self._err(out, np.cumsum(np.abs(x), axis=axis), sum_ulps(x.shape[axis]))
+
+    def largest(self, x: Tensor, axes: tuple[int, ...], where: Array | None = None) -> Array:
+        values = np.asarray(x)
+        if where is not None:
+            values = np.where(where, values, -np.inf)
+        return np.max(values, axis=axes, keepdims=True, initial=-np.inf)
+
+    def maximum(self, a: Tensor, b: Tensor) -> Array:
+        return np.maximum(a, b)
+
+    def minimum(self, a: Tensor, b: Tensor) -> Array:
+        return np.minimum(a, b)
+
+    def function(self, name: str, *xs: Tensor) -> Array:
+        self.used.add(name)
+        with np.errstate(all="ignore"):
+            out = np.power(*xs) if name == "Pow" else FUNCTIONS[name](np.asarray(xs[0]))
+        if name in INTEGRAL:
+            return out
+        # Runtimes bound the absolute error of saturating functions, not the relative one.
+        return self._err(out, np.abs(out) + (name in _SATURATING), _FUNCTION_ULPS)
+
+    def softmax(self, x: Tensor, axis: int) -> Array:
+        self.used.add("Softmax")
+        values = np.asarray(x)
+        with np.errstate(invalid="ignore"):
+            grown = np.exp(values - values.max(axis=axis, keepdims=True, initial=-np.inf))
+        out = grown / grown.sum(axis=axis, keepdims=True)
+        # exp(x - max) is as wrong as the subtraction: unit * |x - max| relative error at most.
+        return self._err(out, np.abs(out), _FUNCTION_ULPS + sum_ulps(values.shape[axis]))
+
+    def keys(self, *xs: Tensor) -> list[Array]:
+        return [np.asarray(x) for x in xs]
+
+    def rounded(self, x: Tensor) -> Array:
+        values = np.asarray(x)
+        return self._err(values, np.abs(values))
+
+
+_SATURATING = frozenset({"Erf", "Sigmoid", "Sin", "Cos", "Tanh"})
+
+
+def sum_ulps(count: int) -> float:
+    """Error of a sum of ``count`` terms, in unit roundoffs of the sum of magnitudes.
+
+    The smaller of the worst case (Higham 2002, section 3.1) and of the probabilistic bound that
+    holds for all but one in about 10^7 sums (Higham and Mary 2019, lambda = 6).
+    """
+    return float(min(count, 6.0 * count**0.5)) + 1.0

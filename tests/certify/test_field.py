@@ -1,0 +1,175 @@
+"""Equal expressions are proved equal, unequal ones are not, and the first difference is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from onebyone.certify import field
+from onebyone.certify.certificate import Layer, Verdict
+from onebyone.certify.points import pair
+from onebyone.dialects.onnx.program import Program
+from tests.certify.models import model, program, weight
+
+X = "(float[2, 6, 8] x) => (float[2, 6, n] y)"
+IMAGE = "(float[2, 4, 6, 6] x) => (float[2, a, b, c] y)"
+
+
+def check(a: Program, b: Program, seconds: float = 60.0) -> Layer:
+    return field.check(a, b, pair(a, b), {}, seconds=seconds)
+
+
+def bodies(one: str, other: str, signature: str = X, opset: int = 20, **constants: object) -> Layer:
+    return check(
+        program(signature, one, opset, **constants),  # pyright: ignore[reportArgumentType]
+        program(signature, other, opset, **constants),  # pyright: ignore[reportArgumentType]
+    )
+
+
+W, B = weight(8, 8), weight(8, seed=1)
+I64 = np.int64
+NORM = """
+    m = ReduceMean <axes = [-1]> (x)  d = Sub (x, m)  s = Mul (d, d)
+    v = ReduceMean <axes = [-1]> (s)  e = Add (v, eps)  r = Sqrt (e)  i = Reciprocal (r)
+    n = Mul (d, i)  g = Mul (b, n)  y = Add (b, g)
+"""
+# (form, another form of the same function, opset, constants)
+EQUAL = {
+    "bias order": ("m = MatMul (x, w) y = Add (m, b)", "m = MatMul (x, w) y = Add (b, m)", 20),
+    "transposed product": (
+        "y = MatMul (x, w)",
+        "t = Transpose <perm = [0, 2, 1]> (x) v = Transpose (w)"
+        "u = MatMul (v, t) y = Transpose <perm = [0, 2, 1]> (u)",
+        20,
+    ),
+    "einsum": ("y = MatMul (x, w)", 'y = Einsum <equation = "bsk,kn->bsn"> (x, w)', 20),
+    "distributed": (
+        "a = Add (x, b) y = MatMul (a, w)",
+        "m = MatMul (x, w) v = MatMul (b, w) y = Add (m, v)",
+        20,
+    ),
+    "norm": ("y = LayerNormalization <epsilon = 0.001> (x, b, b)", NORM, 17),
+    "relu": ("y = Relu (x)", "y = Max (x, zero)", 20),
+    "clip": ("y = Relu (x)", "y = Clip (x, zero)", 20),
+    "silu": ("s = Sigmoid (x) y = Mul (x, s)", "s = Sigmoid (x) y = Mul (s, x)", 20),
+    "reciprocal root": (
+        "e = Exp (x) s = Sqrt (e) y = Div (x, s)",
+        "e = Exp (x) s = Pow (e, mhalf) y = Mul (x, s)",
+        20,
+    ),
+    "key bias": (
+        "y = Softmax (x)",
+        "s = ReduceMean <axes = [-1]> (x) d = Add (x, s) y = Softmax (d)",
+        17,
+    ),
+    "log softmax": ("y = LogSoftmax (x)", "s = Softmax (x) y = Log (s)", 20),
+    "square": ("y = Pow (x, two)", "y = Mul (x, x)", 20),
+    "root of a known square": ("y = Div (x, eight)", "r = Sqrt (c64) y = Div (x, r)", 20),
+    "double cast": ("y = Identity (x)", "h = Cast <to = 11> (x) y = Cast <to = 1> (h)", 20),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_equal_forms_are_proved(name: str) -> None:
+    one, other, opset = EQUAL[name]
+    constants = {
+        "w": W, "b": B, "zero": np.zeros((), "f4"), "two": np.array(2, "f4"),
+        "mhalf": np.array(-0.5, "f4"), "eps": np.array(0.001, "f4"),
+        "eight": np.array(8, "f4"), "c64": np.array(64, "f4"),
+    }  # fmt: skip
+    answer = bodies(one, other, opset=opset, **constants)
+    assert answer.verdict is Verdict.PROVED, answer.summary
+    assert answer.evidence["collision_bound"] < 1e-12
+    assert len(answer.evidence["primes"]) >= 3
+
+
+def test_convolutions_are_the_products_that_they_are() -> None:
+    w = weight(5, 4, 2, 2)
+    one = program(IMAGE, "y = Conv <strides = [2, 2]> (x, w)", w=w)
+    shape, out = np.array([2, 4, 3, 2, 3, 2], I64), np.array([2, 3, 3, 16], I64)
+    other = program(
+        IMAGE,
+        "r = Reshape (x, shape) t = Transpose <perm = [0, 2, 4, 1, 3, 5]> (r)"
+        "f = Reshape (t, out) m = MatMul (f, v) y = Transpose <perm = [0, 3, 1, 2]> (m)",
+        shape=shape, out=out, v=w.reshape(5, 16).T,
+    )  # fmt: skip
+    assert check(one, other).verdict is Verdict.PROVED
+    wrong = program(
+        IMAGE,
+        "r = Reshape (x, shape) t = Transpose <perm = [0, 2, 4, 1, 5, 3]> (r)"
+        "f = Reshape (t, out) m = MatMul (f, v) y = Transpose <perm = [0, 3, 1, 2]> (m)",
+        shape=shape, out=out, v=w.reshape(5, 16).T,
+    )  # fmt: skip
+    answer = check(one, wrong)
+    assert answer.verdict is Verdict.DIFFERS
+
+
+def test_the_first_differing_node_is_named_in_both() -> None:
+    one = "m = MatMul (x, w) a = Tanh (m) s = Softmax <axis = 2> (a) y = Relu (s)"
+    other = "m = MatMul (x, w) a = Tanh (m) s = Softmax <axis = 1> (a) y = Relu (s)"
+    answer = bodies(one, other, w=W)
+    assert answer.verdict is Verdict.DIFFERS
+    assert answer.witness is not None
+    assert (answer.witness.first, answer.witness.second) == ("Softmax 's'", "Softmax 's'")
+    assert "axis=1" in answer.witness.why
+    assert "axis=2" in answer.witness.why
+
+
+def test_a_difference_behind_a_comparison_is_not_proved_away() -> None:
+    """An argmax keeps little of its operand; the operand itself is compared."""
+    signature = "(float[1, 8] x) => (int64[1] y)"
+    other = W.copy()
+    other[3, 5] = np.nextafter(other[3, 5], np.float32(9))
+    body = "m = MatMul (x, w) y = ArgMax <axis = 1, keepdims = 0> (m)"
+    answer = check(program(signature, body, w=W), program(signature, body, w=other))
+    assert answer.verdict is not Verdict.PROVED
+
+
+def test_a_rounded_constant_is_undecided_and_not_a_difference() -> None:
+    spelled = "h = Mul (x, c) e = Erf (h) f = Add (e, unit) g = Mul (x, f) y = Mul (g, half)"
+    constants = {k: np.array(v, "f4") for k, v in (("c", 0.5**0.5), ("unit", 1), ("half", 0.5))}
+    answer = bodies("y = Gelu (x)", spelled, **constants)
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "Gelu" in answer.summary
+
+
+def test_an_identity_that_hashes_do_not_know_is_undecided() -> None:
+    answer = bodies("d = Add (x, x) y = Relu (d)", "r = Relu (x) y = Add (r, r)")
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "identity" in answer.summary
+
+
+def test_other_functions_that_truly_differ_are_a_difference() -> None:
+    answer = bodies("y = Gelu (x)", 'y = Gelu <approximate = "tanh"> (x)')
+    assert answer.verdict is Verdict.DIFFERS
+
+
+def test_what_is_not_understood_is_said() -> None:
+    strange = Program(model(X, "y = acme.Magic (x)", header=', "acme" : 1'))
+    answer = check(strange, strange)
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "acme.Magic" in answer.summary
+
+
+def test_outputs_without_elements_prove_nothing() -> None:
+    empty = program("(float[0, 8] x) => (float[0, 8] y)", "y = MatMul (x, w)", w=W)
+    answer = check(empty, empty)
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "no elements" in answer.summary
+
+
+def test_the_budget_is_kept() -> None:
+    heavy = program("(float[1, 2048] x) => (float[1, 2048] y)", "y = MatMul (x, w)",
+                    w=weight(2048, 2048))  # fmt: skip
+    answer = check(heavy, heavy, seconds=0.0)
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "budget" in answer.summary
+
+
+def test_dynamic_sizes_are_found_that_both_run() -> None:
+    signature = "(float[n, 3, h, h] x) => (float[a, b, c, d] y)"
+    body = "p = MaxPool <kernel_shape = [32, 32], strides = [32, 32]> (x) y = Relu (p)"
+    one = program(signature, body)
+    answer = check(one, one)
+    assert answer.verdict is Verdict.PROVED
+    assert answer.evidence["symbols"]["h"] % 32 == 0

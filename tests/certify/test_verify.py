@@ -1,0 +1,196 @@
+"""The whole certificate: correct conversions, wrong ones, and what other tools make."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import onebyone
+from onebyone.certify.certificate import Certificate, Layer, Verdict, Witness
+from onebyone.errors import InputError
+from tests import zoo
+from tests.certify.models import model, weight
+from tests.mutants import KINDS, Mutant, mutants
+
+# Small models whose verdicts together take seconds; benchmarks/mutants.py has the whole table.
+MODELS = ("bert", "gpt2", "swin", "convnext", "vgg")
+TRANSFORMED = [
+    (name, to) for name in (*zoo.FAMILIES, "bert-dynamic", "vgg") for to in ("conv", "linear")
+]
+
+
+def convert(name: str, to: str) -> onnx.ModelProto:
+    import onnx_ir as ir
+
+    return ir.to_proto(onebyone.convert(zoo.path(name), to=to).model)
+
+
+@pytest.mark.parametrize(("name", "to"), TRANSFORMED)
+def test_our_conversions_are_proved_and_never_called_different(name: str, to: str) -> None:
+    certificate = onebyone.verify(zoo.path(name), convert(name, to))
+    said = {layer.name: (layer.verdict, layer.summary) for layer in certificate.layers}
+    assert certificate.exit_code == 0, said
+    assert certificate["structure"].verdict is Verdict.PROVED, said
+    assert certificate["field"].verdict is Verdict.PROVED, said
+    assert certificate["weights"].verdict is Verdict.PROVED, said
+    assert certificate["rounding"].verdict is Verdict.PROVED, said
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "segformer"])
+def test_what_other_tools_made_is_proved(name: str, tmp_path: Path) -> None:
+    onnxsim = pytest.importorskip("onnxsim")
+    onnxslim = pytest.importorskip("onnxslim")
+    proto = onnx.load(zoo.path(name))
+    fused, _ = onnxsim.simplify(proto, extra_optimizers=["fuse_matmul_into_conv"])
+    for result in (fused, onnxslim.slim(onnx.load(zoo.path(name)))):
+        certificate = onebyone.verify(proto, result)
+        assert certificate.exit_code == 0, certificate.to_json()
+
+
+def chosen(name: str) -> list[Mutant]:
+    """A share of the kinds for each model, so that together they cover all."""
+    place = MODELS.index(name)
+    return [
+        mutant
+        for mutant in mutants(convert(name, "linear" if name == "vgg" else "conv"))
+        if (list(KINDS).index(mutant.kind) + place) % 4 in (0, len(MODELS) - 1)
+    ]
+
+
+RESULTS: dict[str, Counter[int]] = {}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_mutant_that_changes_the_function_is_accepted(name: str) -> None:
+    original = onnx.load(zoo.path(name))
+    tally: Counter[int] = Counter()
+    for mutant in chosen(name):
+        certificate = onebyone.verify(original, mutant.model)
+        tally[certificate.exit_code] += 1
+        proofs = [certificate[layer].verdict for layer in ("structure", "field")]
+        if Verdict.PROVED in proofs:
+            # An equivalent mutant: another witness must find no difference either.
+            assert agree(original, mutant.model), (mutant.kind, mutant.what)
+        elif certificate.exit_code == 1:
+            assert certificate.witness is not None
+    RESULTS[name] = tally
+    assert sum(tally.values()) >= 2
+
+
+def test_nearly_all_mutants_are_called_different() -> None:
+    total = sum(RESULTS.values(), Counter[int]())
+    if not total:
+        pytest.skip("the mutants of this module did not run")
+    wrong = total[1] + total[2]
+    assert total[1] >= 0.95 * wrong, total
+
+
+def agree(a: onnx.ModelProto, b: onnx.ModelProto) -> bool:
+    """Both models in ONNX Runtime on inputs of the zoo's own kind, to a part in 10^5."""
+    import onnxruntime as ort
+
+    sessions = [ort.InferenceSession(m.SerializeToString()) for m in (a, b)]
+    for seed in (11, 12):
+        feed: dict[str, Any] = {}
+        rng = np.random.default_rng(seed)
+        for i in sessions[0].get_inputs():
+            shape = [n if isinstance(n, int) else 64 for n in i.shape]
+            if i.type == "tensor(float)":
+                feed[i.name] = rng.standard_normal(shape).astype("f4")
+            else:
+                feed[i.name] = np.ones(shape, "i8")
+        for x, y in zip(*(s.run(None, feed) for s in sessions), strict=True):
+            if x.shape != y.shape or np.max(np.abs(x - y)) > 1e-5 * np.max(np.abs(x)):
+                return False
+    return True
+
+
+def test_equivalent_mutants_are_proved_equivalent() -> None:
+    """A key bias shifts all of a row's scores alike, and softmax does not see it."""
+    signature = "(float[2, 5, 8] x) => (float[2, 5, 5] y)"
+    body = (
+        "{} t = Transpose <perm = [0, 2, 1]> (k) q = MatMul (x, wq)"
+        "s = MatMul (q, t) y = Softmax (s)"
+    )
+    constants = {"wk": weight(8, 8), "wq": weight(8, 8, seed=1), "bk": weight(8)}
+    full = model(signature, body.format("m = MatMul (x, wk) k = Add (m, bk)"), **constants)
+    less = model(signature, body.format("k = MatMul (x, wk)"), **constants)
+    assert onebyone.verify(full, less)["field"].verdict is Verdict.PROVED
+    # The same bias on the queries does count.
+    wrong = body.format("k = MatMul (x, wk)").replace(
+        "q = MatMul (x, wq)", "p = MatMul (x, wq) q = Add (p, bk)"
+    )
+    assert onebyone.verify(full, model(signature, wrong, **constants)).exit_code == 1
+
+
+def test_other_inputs_or_outputs_are_a_difference() -> None:
+    one = model("(float[2, 3] x) => (float[2, 3] y)", "y = Relu (x)")
+    for signature, word in (
+        ("(float[2, 4] x) => (float[2, 4] y)", "shape"),
+        ("(double[2, 3] x) => (double[2, 3] y)", "float64"),
+        ("(float[2, 3] x, float[1] z) => (float[2, 3] y)", "inputs"),
+    ):
+        certificate = onebyone.verify(one, model(signature, "y = Relu (x)"))
+        assert certificate.exit_code == 1
+        assert certificate.witness is not None
+        assert word in certificate.witness.why
+
+
+def test_inputs_replace_drawn_ones() -> None:
+    one = model("(float[n, 3] x) => (float[n, 3] y)", "y = Relu (x)")
+    certificate = onebyone.verify(one, one, inputs={"x": np.ones((7, 3), "f4")})
+    assert certificate["rounding"].evidence["sizes"] == {"x": [7, 3]}
+    assert certificate["field"].evidence["sizes"] == {"x": [7, 3]}
+    for bad, word in (
+        ({"q": np.ones(3)}, "no input"),
+        ({"x": np.ones((7, 3))}, "float32"),
+        ({"x": np.ones((7, 4), "f4")}, "must be"),
+    ):
+        with pytest.raises(InputError, match=word):
+            onebyone.verify(one, one, inputs=bad)
+
+
+def test_the_certificate_is_data() -> None:
+    one = model("(float[2, 3] x) => (float[2, 3] y)", "y = Relu (x)")
+    certificate = onebyone.verify(one, one)
+    data = json.loads(certificate.to_json())
+    assert [layer["name"] for layer in data["layers"]] == [
+        "weights",
+        "structure",
+        "field",
+        "rounding",
+    ]
+    assert data["verdict"] == "proved"
+    assert data["exit_code"] == 0
+    assert len(data["not_proved"]) >= 3
+    with pytest.raises(KeyError):
+        certificate["magic"]
+
+
+def test_verdicts_and_exit_codes() -> None:
+    witness = Witness("input", "a", "b", "because")
+
+    def certificate(*verdicts: Verdict) -> Certificate:
+        names = ("weights", "structure", "field", "rounding")
+        layers = tuple(
+            Layer(n, v, "", witness=witness if v is Verdict.DIFFERS else None)
+            for n, v in zip(names, verdicts, strict=True)
+        )
+        return Certificate("a", "b", layers)
+
+    yes, no, open_ = Verdict.PROVED, Verdict.DIFFERS, Verdict.UNDECIDED
+    assert certificate(open_, yes, open_, open_).exit_code == 0
+    assert certificate(open_, open_, yes, open_).exit_code == 0
+    assert certificate(yes, open_, open_, yes).exit_code == 2
+    for place in range(4):
+        verdicts = [yes] * 4
+        verdicts[place] = no
+        assert certificate(*verdicts).exit_code == 1
+    with pytest.raises(ValueError, match="witness"):
+        Layer("field", no, "")

@@ -1,0 +1,95 @@
+"""``onebyone verify``: exit codes, the four lines, JSON, and one line for bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from onebyone.cli.verify import verify
+from tests.certify.models import model, weight
+
+app = typer.Typer()
+app.command()(verify)
+SIGNATURE = "(float[2, 3] x) => (float[2, 4] y)"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    broken = weight(3, 4)
+    broken[1, 1] = 3.0
+    models = {
+        "one": model(SIGNATURE, "y = MatMul (x, w)", w=weight(3, 4)),
+        "same": model(SIGNATURE, "t = Transpose (v) y = MatMul (x, t)", v=weight(3, 4).T),
+        "wrong": model(SIGNATURE, "y = MatMul (x, w)", w=broken),
+        "odd": model(SIGNATURE, "y = acme.Magic (x, w)", header=', "acme" : 1', w=weight(3, 4)),
+        "twin": model(SIGNATURE, "t = acme.Magic (x, w) y = Relu (t)", header=', "acme" : 1',
+                      w=weight(3, 4)),
+    }  # fmt: skip
+    paths: dict[str, str] = {}
+    for name, proto in models.items():
+        path = tmp_path / f"{name}.onnx"
+        onnx.save(proto, path)
+        paths[name] = str(path)
+    return paths
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    return result.exit_code, result.output
+
+
+def test_the_same_function_gives_four_lines_and_zero(files: dict[str, str], tmp_path: Path) -> None:
+    report = tmp_path / "certificate.json"
+    code, text = run(files["one"], files["same"], "--json", str(report))
+    assert code == 0
+    lines = [line.split()[:2] for line in text.splitlines() if line.split()[1:2] == ["proved"]]
+    assert lines == [[n, "proved"] for n in ("weights", "structure", "field", "rounding")]
+    assert json.loads(report.read_text())["verdict"] == "proved"
+
+
+def test_a_difference_gives_one_and_names_the_node(files: dict[str, str]) -> None:
+    code, text = run(files["one"], files["wrong"])
+    assert code == 1
+    assert "first difference: MatMul 'y'" in text
+    assert "in the first model: MatMul 'y'" in text
+
+
+def test_what_is_not_understood_gives_two_and_is_named(files: dict[str, str]) -> None:
+    code, text = run(files["odd"], files["twin"])
+    assert code == 2
+    assert "acme.Magic" in text
+
+
+@pytest.mark.parametrize(
+    "case", ["missing", "folder", "text", "npz", "npz name", "json folder", "json model"]
+)
+def test_bad_input_gives_three_and_one_line(
+    files: dict[str, str], tmp_path: Path, case: str
+) -> None:
+    text = tmp_path / "text.onnx"
+    text.write_text("no model at all")
+    npz = tmp_path / "x.npz"
+    np.savez(npz, q=np.ones(3))
+    one = files["one"]
+    arguments = {
+        "missing": [one, str(tmp_path / "none.onnx")],
+        "folder": [str(tmp_path), one],
+        "text": [one, str(text)],
+        "npz": [one, one, "--inputs", str(text)],
+        "npz name": [one, one, "--inputs", str(npz)],
+        "json folder": [one, one, "--json", str(tmp_path / "none" / "c.json")],
+        "json model": [one, one, "--json", one],
+    }[case]
+    before = Path(one).read_bytes()
+    code, output = run(*arguments)
+    assert code == 3
+    assert len([line for line in output.splitlines() if line.strip()]) == 1
+    assert output.lstrip().startswith("error: ")
+    assert Path(one).read_bytes() == before
