@@ -16,6 +16,7 @@ PARTS = ("1", "2", "3", "4", "5", "6", "6-padding", "7", "8")
 _MODULES = (
     "dom",
     "math",
+    "hero",
     *(f"part{number}" for number in range(1, 9)),
     "main",
 )

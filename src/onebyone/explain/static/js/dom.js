@@ -40,7 +40,7 @@ export const dot = (role, value, top, key, extra = "") =>
     class: `dot ${role} ${value < 0 ? "minus" : ""} ${extra}`,
     "data-key": key,
     "data-value": value,
-    style: { "--m": Math.max(0.12, Math.sqrt(Math.min(1, Math.abs(value) / (top || 1)))).toFixed(3) },
+    style: { "--m": value === 0 ? 0 : Math.max(0.12, Math.sqrt(Math.min(1, Math.abs(value) / (top || 1)))).toFixed(3) },
   });
 
 export function slider(label, { min, max, step = 1, value, text = fmt, id }, change) {
@@ -66,7 +66,7 @@ export function choice(label, options, value, change, id) {
         change(key);
       },
     }, text));
-  return h("div", { class: "choice", role: "group", "aria-label": label, "data-control": id }, buttons);
+  return h("div", { class: "labelled" }, h("span", {}, label), h("div", { class: "choice", role: "group", "aria-label": label, "data-control": id }, buttons));
 }
 
 // Pointing at or focusing a [data-key] marks every element of `root` with that key as "hot", and

@@ -1,5 +1,6 @@
 // Mounts the parts into the prose of the chosen language; switches language, theme and motion.
 
+import { hero, labels0 } from "./hero.js";
 import { part1, labels1 } from "./part1.js";
 import { part2, labels2 } from "./part2.js";
 import { part3, labels3 } from "./part3.js";
@@ -10,6 +11,7 @@ import { part7, labels7 } from "./part7.js";
 import { part8, labels8 } from "./part8.js";
 
 const PARTS = {
+  0: [hero, labels0],
   1: [part1, labels1], 2: [part2, labels2], 3: [part3, labels3], 4: [part4, labels4], 5: [part5, labels5],
   6: [part6, labels6], "6map": [part6map, labels6], 7: [part7, labels7], 8: [part8, labels8],
 };
@@ -53,7 +55,7 @@ toggle("theme", () => [matchMedia("(prefers-color-scheme: dark)").matches ? "dar
 toggle("motion", () => [matchMedia("(prefers-reduced-motion: reduce)").matches ? "off" : "on", "on", "off"]);
 
 show(root.dataset.start);
-root.dataset.ready = "yes";
+root.dataset.ready = Math.round(performance.now()); // milliseconds since the page was opened
 
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries)

@@ -56,45 +56,45 @@ function part1(stage, data, t, state) {
     return `rgb(${[0, 1, 2].map((k) => Math.round(layer.x(p, k) / 9 * 255)).join(" ")})`;
   }
 
+  const a = Math.min(17, 170 / (H + W)), MIDDLE = 150;
+  const gapOf = (depth) => (depth > 1 ? Math.min(50, 120 / (depth - 1)) : 0);
+
   // A stack of tilted planes with one cell of each lit, and a skewer through the lit cells.
   function stack(depth, value, top, role, key, x0, title) {
-    const a = Math.min(15, 150 / (H + W)), b = a / 2;
-    const gap = depth > 1 ? Math.min(46, 150 / (depth - 1)) : 0;
-    const at = (r, c, d) => [x0 + (c - r) * a, 34 + (r + c) * b + d * gap];
+    const b = a / 2, gap = gapOf(depth);
+    const y0 = MIDDLE + 8 - ((H + W) * b + (depth - 1) * gap) / 2;
+    const at = (r, c, d) => [x0 + (c - r) * a + ((H - W) * a) / 2, y0 + (r + c) * b + d * gap];
     const [pr, pc] = [Math.floor(state.p / W), state.p % W];
     const planes = Array.from({ length: depth }, (_, d) => {
       const cells = Array.from({ length: H * W }, (_, p) => {
-        const [r, c] = [Math.floor(p / W), p % W];
-        const [x, y] = at(r, c, d);
-        const v = value(p, d);
+        const [x, y] = at(Math.floor(p / W), p % W, d);
         return s("polygon", {
           points: `${x},${y} ${x + a},${y + b} ${x},${y + 2 * b} ${x - a},${y + b}`,
           class: `tile ${role} ${p === state.p ? "on" : ""}`, "data-key": p === state.p ? key(d) : null,
-          style: { "--m": (0.08 + 0.82 * Math.min(1, Math.abs(v) / (top || 1))).toFixed(2) },
+          style: { "--m": (0.08 + 0.82 * Math.min(1, Math.abs(value(p, d)) / (top || 1))).toFixed(2) },
           onpointerenter: () => p !== state.p && pick(p), onclick: () => pick(p),
         });
       });
-      const lit = cells[state.p];
-      return s("g", {}, cells.filter((cell) => cell !== lit), lit);
+      return s("g", {}, cells.filter((_, p) => p !== state.p), cells[state.p]);
     });
     const [sx, sy] = at(pr, pc, 0);
-    const skewer = s("line", { class: `skewer ${role}`, x1: sx, x2: sx, y1: sy + b - 22, y2: sy + b + (depth - 1) * gap + 18 });
-    return s("g", {}, planes.reverse(), skewer, s("text", { x: x0, y: 16, class: "caption" }, title));
+    const skewer = s("line", { class: "skewer", x1: sx, x2: sx, y1: sy + b - 24, y2: sy + b + (depth - 1) * gap + 20 });
+    return s("g", {}, planes.reverse(), skewer, s("text", { x: x0, y: 14, class: "caption" }, title));
   }
 
   function sticks(x0) {
     const ks = state.mode === "kernel" ? shown() : [0];
     const count = state.mode === "kernel" ? state.N : 1;
-    const size = Math.min(22, 170 / ks.length), wide = 22, gap = Math.min(12, 60 / count);
-    const left = x0 - (count * (wide + gap) - gap) / 2;
+    const size = Math.min(26, 190 / ks.length), gap = Math.min(10, 44 / count), wide = Math.min(24, (150 - count * gap) / count);
+    const left = x0 - (count * (wide + gap) - gap) / 2, top = MIDDLE + 8 - (ks.length * size) / 2;
     return s("g", {}, Array.from({ length: count }, (_, n) =>
-      s("g", { class: `stick ${n === state.n ? "on" : ""}`, "data-kernel": n, onclick: () => { state.n = n; draw(); } },
+      s("g", { class: `stick ${n === state.n ? "on" : ""}`, "data-kernel": n, onclick: () => { state.n = n; chooser(); draw(); } },
         ks.map((k, i) => s("rect", {
-          x: left + n * (wide + gap), y: 60 + i * size, width: wide, height: size - 1.5, rx: 2,
+          x: left + n * (wide + gap), y: top + i * size, width: wide, height: size - 1.5, rx: 2,
           class: `tile w ${n === state.n ? "on" : ""}`, "data-key": n === state.n ? `k${k}` : null,
           style: { "--m": (0.1 + 0.8 * Math.abs(layer.w(n, k)) / (layer.topW || 1)).toFixed(2) },
         })))),
-    s("text", { x: x0, y: 16, class: "caption" }, state.mode === "kernel" ? t.kernels(own ? layer.allN : state.N, fullK()) : t.one));
+    s("text", { x: x0, y: 14, class: "caption" }, state.mode === "kernel" ? t.kernels(own ? layer.allN : state.N, fullK()) : t.one));
   }
 
   function draw() {
@@ -104,14 +104,14 @@ function part1(stage, data, t, state) {
       h("i", { class: p === state.p ? "on" : "", "data-pixel": p, style: { background: colour(p) }, onpointerenter: () => p !== state.p && pick(p), onclick: () => pick(p) })));
     const scale = layer.w(state.n, state.k0);
     const topY = Math.max(...Array.from({ length: layer.P }, (_, p) => Math.max(...Array.from({ length: state.N }, (_, n) => Math.abs(sum(p, n))))));
-    const svg = s("svg", { viewBox: "0 0 640 290", role: "img", "aria-label": `${t.input(fullK())}; ${t.kernels(state.N, fullK())}; ${t.output(state.N)}` },
-      stack(ks.length, (p, d) => layer.x(p, ks[d]), layer.topX, "x", (d) => `k${ks[d]}`, 115, t.input(fullK())),
-      s("text", { x: 226, y: 150, class: "operator" }, "∗"),
-      sticks(320),
-      s("text", { x: 414, y: 150, class: "operator" }, "="),
+    const svg = s("svg", { viewBox: "0 0 660 280", role: "img", "aria-label": `${t.input(fullK())}; ${t.kernels(state.N, fullK())}; ${t.output(state.N)}` },
+      stack(ks.length, (p, d) => layer.x(p, ks[d]), layer.topX, "x", (d) => `k${ks[d]}`, 116, t.input(fullK())),
+      s("text", { x: 232, y: MIDDLE + 14, class: "operator" }, "∗"),
+      sticks(330),
+      s("text", { x: 428, y: MIDDLE + 14, class: "operator" }, "="),
       scalar
-        ? stack(ks.length, (p, d) => layer.x(p, ks[d]) * scale, layer.topX * Math.abs(scale), "y", (d) => `k${ks[d]}`, 525, t.output(fullK()))
-        : stack(state.N, (p, n) => sum(p, n), topY, "y", (n) => `y${n}`, 525, t.output(own ? layer.allN : state.N)));
+        ? stack(ks.length, (p, d) => layer.x(p, ks[d]) * scale, layer.topX * Math.abs(scale), "y", (d) => `k${ks[d]}`, 544, t.output(fullK()))
+        : stack(state.N, (p, n) => sum(p, n), topY, "y", (n) => `y${n}`, 544, t.output(own ? layer.allN : state.N)));
     replace(figure, svg);
 
     const digits = own ? 4 : 2;
@@ -151,7 +151,7 @@ function part1(stage, data, t, state) {
       : slider(t.k, { min: 1, max: SHOWN, value: state.K, id: "K" }, (v) => { state.K = v; draw(); }),
     slider(t.n, { min: 1, max: Math.min(SHOWN, layer.N), value: state.N, id: "N" }, (v) => { state.N = v; state.n = Math.min(state.n, v - 1); chooser(); draw(); }),
   ];
-  const kernelChoice = h("div");
+  const kernelChoice = h("div", { class: "through" });
   const chooser = () => replace(kernelChoice, slider(t.choose, { min: 1, max: state.N, value: state.n + 1, id: "n" }, (v) => { state.n = v - 1; draw(); }));
   chooser();
   stage.append(

@@ -90,7 +90,7 @@ function part2(stage, data, t, state) {
 
   function formula(z, y) {
     const cell = (role, key, v) => m("mtd", {}, m("mn", { class: `num ${role}`, "data-key": key, "data-value": v, role: "img", "aria-label": label(key, v) }, fmt(v, digits)));
-    const matrix = (rows) => m("mrow", {}, m("mo", {}, "["), m("mtable", {}, rows.map((row) => m("mtr", {}, row))), m("mo", {}, "]"));
+    const matrix = (rows) => m("mtable", { class: "bracket" }, rows.map((row) => m("mtr", {}, row)));
     const W_ = matrix(ns.map((n) => ks.map((k) => cell("w", `w${n}${k}`, W[n][k]))));
     const x_ = matrix(ks.map((k) => [cell("x", `x${k}`, state.x[k])]));
     const b_ = matrix(ns.map((n) => [cell("b", `b${n}`, layer.b(n))]));

@@ -7,7 +7,7 @@ const labels3 = {
   en: {
     size: "kernel of the last view, k×k", position: "token s = pixel s",
     titles: ["Linear on one vector", "Linear on S tokens", "1×1 convolution on H×W", "k×k convolution that covers its input"],
-    x: "reads", w: "weight", y: "gives", params: "parameters", macs: "multiply–adds for one output vector", all: (n) => `× ${n} positions`, one: "× 1 position",
+    x: "reads", w: "weight", y: "gives", params: "parameters", macs: "multiply–adds per output vector", all: (n) => `× ${n} positions`, one: "× 1 position",
     choose: "Tokens. Up and down choose one.", window: "a window", equal: "All four results agree to the last digit shown.", unequal: "The four results differ.",
     first: (a, b) => `The cells show the first ${a} of ${b} weights of each kernel.`,
   },
@@ -54,7 +54,7 @@ function part3(stage, data, t, state) {
           s("rect", { x: -2, y: -2, width: 14, height: ks.length * cell + 4, class: "back" }),
           ks.map((k) => {
             const v = value(p, k), side = Math.max(0.2, Math.sqrt(Math.abs(v) / (top || 1)));
-            return s("rect", { x: 5 - 5 * side, y: k * cell, width: 10 * side, height: cell - 0.6, class: `bar ${role} ${v < 0 ? "minus" : ""}`, "data-key": key(p, k) });
+            return s("rect", { x: 5 - 5 * side, y: k * cell, width: 10 * side, height: cell - 0.6, class: `pin ${role} ${v < 0 ? "minus" : ""}`, "data-key": key(p, k) });
           }));
       }).sort((a, b) => (a.getAttribute("class") === "on") - (b.getAttribute("class") === "on")));
   }
@@ -66,7 +66,7 @@ function part3(stage, data, t, state) {
   const choose = (p) => { state.p = p; draw(); };
 
   function panel(i, shapes, figures, y, positions) {
-    const row = (name, shape, content) => [h("dt", {}, name, " ", h("code", {}, shape)), h("dd", {}, content)];
+    const row = (name, shape, content) => h("div", {}, h("dt", {}, name, " ", h("code", {}, shape)), h("dd", {}, content));
     return h("section", { class: "panel", "data-view": i },
       h("h3", {}, t.titles[i]),
       h("dl", {}, row(t.x, shapes[0], figures[0]), row(t.w, shapes[1], figures[1]), row(t.y, shapes[2], results(y))),

@@ -7,13 +7,13 @@ const labels4 = {
   en: {
     token: "token", step: "step", play: "Play", rows: "The formula: Linear on rows", columns: "The convolutions: tokens stood upright",
     steps: ["the tokens", "expand", "ReLU", "contract"],
-    linear: (o, i) => `Linear ${i} → ${o}`, conv: (o, i) => `${o} kernels 1×1×${i}`,
+    linear: (o, i) => `Linear ${i}\u00a0→\u00a0${o}`, conv: (o, i) => `${o} kernels 1×1×${i}`,
     channel: "channel", viaRows: "Linear", viaConv: "1×1 conv", difference: "largest difference over all tokens and channels", after: "after",
   },
   zh: {
     token: "词元", step: "步骤", play: "播放", rows: "按公式：Linear 作用于每一行", columns: "按卷积：把词元竖起来",
     steps: ["词元", "升维", "ReLU", "降维"],
-    linear: (o, i) => `Linear ${i} → ${o}`, conv: (o, i) => `${o} 个 1×1×${i} 卷积核`,
+    linear: (o, i) => `Linear ${i}\u00a0→\u00a0${o}`, conv: (o, i) => `${o} 个 1×1×${i} 卷积核`,
     channel: "通道", viaRows: "Linear", viaConv: "1×1 卷积", difference: "所有词元、所有通道上的最大差", after: "完成：",
   },
 };

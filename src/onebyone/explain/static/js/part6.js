@@ -7,7 +7,7 @@ const labels6 = {
     presets: "Examples", names: { pointwise: "1×1", patch: "patches", whole: "covers all", overlap: "kernel 3", gaps: "gaps", padded: "padding", dilated: "dilation", grouped: "groups", depthwise: "depthwise" },
     kernel: "kernel", stride: "stride", padding: "padding", dilation: "dilation", groups: "groups",
     window: (i) => `window ${i + 1}`, reads: "read by", input: "one axis of the input", zero: "padding",
-    is: "An FC layer", isNot: "Refused",
+    is: "An FC layer.", isNot: "Refused.",
     cases: { pointwise: "pointwise: one FC layer, shared by all positions, reads one position.", patch: "patch: one FC layer, shared by all patches; the patches tile the input.", whole: "whole: one FC layer reads the whole input, once." },
     why: (r) => (/^padding/.test(r) ? "At the border the window reads zeros that the input does not have." : /^dilation/.test(r) ? "A window's cells are not neighbours: reshaping alone cannot cut the windows out." : /overlap/.test(r) ? "Neighbouring windows read the same cells, so their inputs cannot be cut apart." : /gaps/.test(r) ? "Some cells are read by no window: reshaping alone cannot cut the windows out." : /multiple/.test(r) ? "The last cells fill no whole patch and are dropped." : ""),
     says: "the library says",
@@ -15,7 +15,7 @@ const labels6 = {
     mixes: { 1: "Every output channel reads every input channel: a full matrix.", 2: "Two groups: block diagonal, two smaller FC layers side by side.", 4: "Depthwise: a diagonal. With a 1×1 kernel, this is the one that multiplies each channel by one scalar." },
     count: (p, full) => `${p} of ${full} weights`,
     network: "network", cell: "Last grid. Arrow keys move the cell.", row: "The last grid", crop: "What this cell reads, over the crop",
-    equal: (e, c) => `${e} of ${c} cells read the crop and nothing else`,
+    equal: (e, c) => `${e} of ${c} cells of the last grid read the crop and nothing else.`,
     inside: "This cell reads only pixels of the crop: run over a larger image, it gives the same value.", outside: (n) => `This cell reads ${n} rows or columns beyond the crop: zeros here, pixels in a larger image.`,
     field: (e, size) => `receptive field ${e}×${e}, crop ${size}×${size}`,
   },
@@ -23,7 +23,7 @@ const labels6 = {
     presets: "例子", names: { pointwise: "1×1", patch: "分块", whole: "盖住全部", overlap: "核为 3", gaps: "有空隙", padded: "填充", dilated: "空洞", grouped: "分组", depthwise: "逐通道" },
     kernel: "核大小", stride: "步长", padding: "填充", dilation: "空洞率", groups: "组数",
     window: (i) => `窗口 ${i + 1}`, reads: "被读次数", input: "输入的一条轴", zero: "填充",
-    is: "是全连接层", isNot: "拒绝",
+    is: "是全连接层。", isNot: "拒绝。",
     cases: { pointwise: "pointwise（逐点）：所有位置共用一个全连接层，每次只读一个位置。", patch: "patch（分块）：所有小块共用一个全连接层，小块正好铺满输入。", whole: "whole（整图）：一个全连接层把整个输入读一次。" },
     why: (r) => (/^padding/.test(r) ? "在边缘，窗口读到了输入中并不存在的零。" : /^dilation/.test(r) ? "同一窗口里的格子并不相邻：只靠变形切不出这些窗口。" : /overlap/.test(r) ? "相邻窗口读到相同的格子，它们的输入切不开。" : /gaps/.test(r) ? "有些格子没有窗口去读：只靠变形切不出这些窗口。" : /multiple/.test(r) ? "最后几格凑不成一个整块，被丢掉了。" : ""),
     says: "库给出的判断（原文）",
@@ -31,7 +31,7 @@ const labels6 = {
     mixes: { 1: "每个输出通道都读所有输入通道：一个满矩阵。", 2: "分两组：块对角矩阵，相当于并排的两个小全连接层。", 4: "逐通道卷积：对角矩阵。核为 1×1 时，它才是“每个通道乘一个标量”。" },
     count: (p, full) => `${full} 个权重中的 ${p} 个`,
     network: "网络", cell: "最后的网格。用方向键移动格子。", row: "最后的网格", crop: "这个格子读到的范围，画在裁剪图上",
-    equal: (e, c) => `${c} 个格子中有 ${e} 个只读裁剪图之内的像素`,
+    equal: (e, c) => `${c} 个格子中有 ${e} 个只读裁剪图之内的像素。`,
     inside: "这个格子只读裁剪图内的像素：在更大的图上运行，得到的值相同。", outside: (n) => `这个格子越过裁剪图边界 ${n} 行或列：在这里读到零，在更大的图上读到像素。`,
     field: (e, size) => `感受野 ${e}×${e}，裁剪图 ${size}×${size}`,
   },
@@ -72,7 +72,7 @@ function part6(stage, data, t, state) {
         s("text", { x: left + c * cell + cell / 2, y: top + count * 30 + 20, class: `caption ${n === 1 || border ? "" : "wrong"}` }, border ? "" : `${n}×`),
       ];
     });
-    return s("svg", { viewBox: `0 0 ${left + width * cell + 6} ${top + count * 30 + 30}`, style: { "--w": `${left + width * cell + 6}px` }, role: "img", "aria-label": `${t.input}: ${reads.slice(padding, size + padding).map((n) => `${n}×`).join(" ")}` },
+    return s("svg", { viewBox: `0 0 ${left + width * cell + 6} ${top + count * 30 + 30}`, style: { "--wide": `${1.25 * (left + width * cell + 6)}px` }, role: "img", "aria-label": `${t.input}: ${reads.slice(padding, size + padding).map((n) => `${n}×`).join(" ")}` },
       columns, Array.from({ length: count }, (_, i) => s("text", { x: 88, y: top + i * 30 + 20, class: "caption end" }, t.window(i))),
       s("text", { x: 88, y: top + count * 30 + 20, class: "caption end" }, t.reads), marks);
   }
@@ -83,7 +83,7 @@ function part6(stage, data, t, state) {
     replace(figure, windows());
     verdict.className = `verdict ${found.case ? "good" : "bad"}`;
     replace(verdict,
-      h("strong", {}, found.case ? `${t.is}.` : `${t.isNot}.`),
+      h("strong", {}, found.case ? t.is : t.isNot),
       h("span", {}, found.case ? t.cases[found.case] : t.why(found.refused)),
       found.refused ? h("span", { class: "quiet" }, t.says, ": ", h("code", { lang: "en" }, found.refused)) : null);
     const block = channels / g;
@@ -132,7 +132,7 @@ function part6map(stage, data, t, state) {
     const grid = h("div", { class: "lastgrid", tabindex: 0, role: "group", "aria-label": t.cell, "data-role": "lastgrid", style: { "--columns": net.size } },
       Array.from({ length: net.cells }, (_, p) => {
         const good = net.inside[Math.floor(p / net.size)] && net.inside[p % net.size];
-        return h("i", { class: `${good ? "good" : "bad"} ${p === state.p ? "on" : ""}`, "data-cell": p, onpointerenter: () => p !== state.p && choose(p), onclick: () => choose(p) }, good ? "=" : "");
+        return h("i", { class: `${good ? "good" : "bad"} ${p === state.p ? "on" : ""}`, "data-cell": p, onpointerenter: () => p !== state.p && choose(p), onclick: () => choose(p) }, good ? "=" : "≠");
       }));
     arrows(grid, net.size, net.size, () => state.p, (p) => choose(p, true));
     const [top, bottom] = spans[r], [left, right] = spans[c];
@@ -145,7 +145,7 @@ function part6map(stage, data, t, state) {
         s("rect", { x: left, y: top, width: net.extent, height: net.extent, class: `reach ${beyond ? "bad" : "good"}` })),
       h("p", { class: "note" }, t.field(net.extent, net.crop))));
     note.className = `verdict ${beyond ? "bad" : "good"}`;
-    replace(note, h("strong", { "data-role": "equal" }, t.equal(net.equal, net.cells)), h("span", {}, beyond ? t.outside(beyond) : t.inside));
+    replace(note, h("strong", {}, beyond ? t.outside(beyond) : t.inside), h("span", { "data-role": "equal" }, t.equal(net.equal, net.cells)));
     if (focus) grid.focus();
   }
   const choose = (p, focus = false) => { state.p = p; draw(focus || document.activeElement?.dataset?.role === "lastgrid"); };

@@ -56,13 +56,13 @@ function part7(stage, data, t, state) {
     // |error| ≤ γ(K) Σ|wx|, γ(K) = K·u / (1 − K·u); one rounding for each product, one for each sum.
     const u = single ? 2 ** -24 : 2 ** -53, bound = ((K * u) / (1 - K * u)) * products.reduce((a, v) => a + Math.abs(v), 0);
     const span = Math.max(1, ...rows.map((row) => Math.abs(row.off)));
-    const step = 10 ** Math.floor(Math.log10(span)), reach = Math.ceil(span / step) * step;
+    const step = Math.max(1, 10 ** Math.floor(Math.log10(span)) / 2), reach = Math.ceil(span / step) * step;
     const X = (off) => 340 + (off / reach) * 200;
     const digits = single ? 9 : 17;
     const text = (v) => (v === 0 ? "0" : v.toPrecision(digits).replaceAll("-", "−"));
     replace(result,
       s("svg", { viewBox: "0 0 560 214", role: "img", "aria-label": `${t.axis}: ${rows.map((row) => `${t.orders[row.name]} ${row.off}`).join(", ")}` },
-        s("line", { x1: 340, x2: 340, y1: 8, y2: 184, class: "zero" }),
+        s("line", { x1: 340, x2: 340, y1: 8, y2: 174, class: "zero" }),
         rows.map((row, i) => [
           s("line", { x1: 140, x2: 540, y1: 24 + i * 28, y2: 24 + i * 28, class: "rail" }),
           s("text", { x: 130, y: 28 + i * 28, class: "caption end" }, t.orders[row.name]),
