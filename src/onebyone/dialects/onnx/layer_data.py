@@ -200,6 +200,8 @@ def _read(path: Path, model: ir.Model, node: ir.Node, seed: int) -> LayerData:
         for name in ("alpha", "beta")
     ]
     wanted = [value for value in node.inputs[:3] if value is not None]
+    if op == "MatMul":
+        wanted += _added(node)
     values = _run(path, model, wanted, seed)
     activation, stored = values[0], values[1]
     bias = values[2].reshape(-1) if len(values) > 2 else None
@@ -220,6 +222,17 @@ def _read(path: Path, model: ir.Model, node: ir.Node, seed: int) -> LayerData:
     if bias is not None:
         bias = np.broadcast_to(bias, (weight.shape[0],))
     return LayerData(title, op, case, stored.shape, weight, bias, rows, grid)
+
+
+def _added(matmul: ir.Node) -> list[ir.Value]:
+    """The bias that a lone Add after a MatMul adds, if it is a constant vector."""
+    uses = list(matmul.outputs[0].uses())
+    if len(uses) != 1 or uses[0].node.op_type != "Add":
+        return []
+    other = uses[0].node.inputs[1 - uses[0].idx]
+    if other is None or not _constant(other) or len(_weight_shape(other)) != 1:
+        return []
+    return [other]
 
 
 def _windows(x: NDArray[Any], geometry: Geometry) -> tuple[NDArray[Any], tuple[int, int]]:

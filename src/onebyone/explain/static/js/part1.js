@@ -145,7 +145,7 @@ function part1(stage, data, t, state) {
 
   const where = h("span", { class: "where" });
   const controls = [
-    own ? null : choice(t.mode, [["kernel", t.kernel], ["scalar", t.scalar]], state.mode, (mode) => { state.mode = mode; draw(); }, "mode"),
+    choice(t.mode, [["kernel", t.kernel], ["scalar", t.scalar]], state.mode, (mode) => { state.mode = mode; draw(); }, "mode"),
     own
       ? slider(t.first, { min: 1, max: Math.max(1, layer.K - state.K + 1), value: state.k0 + 1, id: "k0" }, (v) => { state.k0 = v - 1; draw(); })
       : slider(t.k, { min: 1, max: SHOWN, value: state.K, id: "K" }, (v) => { state.K = v; draw(); }),

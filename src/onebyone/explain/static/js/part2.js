@@ -60,6 +60,7 @@ function part2(stage, data, t, state) {
         own ? null : s("text", { x: 314, y: hs[n][1] - 7, class: "caption tiny" }, "ReLU"),
         box(hs[n][0], hs[n][1], "p", `z${n}`, z[n], 16), box(366, hs[n][1], "y", `y${n}`, y[n], 16),
         s("text", { x: 232, y: hs[n][1] + 36, class: "caption tiny" }, t.bias), text(274, hs[n][1] + 36, "b", `b${n}`, layer.b(n)),
+        hasRest ? [s("text", { x: 232, y: hs[n][1] + 54, class: "caption tiny" }, t.names.r), text(284, hs[n][1] + 54, "p", `r${n}`, rest[n])] : null,
       ]));
   }
 
@@ -77,6 +78,7 @@ function part2(stage, data, t, state) {
         ks.map((k) => box(140 + n * 76, top + k * gap, "w", `w${n}${k}`, W[n][k])),
         s("text", { x: 140 + n * 76, y: top + gap * K + 6, class: "operator" }, "+"),
         box(140 + n * 76, top + gap * K + 34, "b", `b${n}`, layer.b(n)),
+        hasRest ? [s("text", { x: 97, y: top + gap * K + 75, class: "caption tiny end" }, t.names.r), box(140 + n * 76, top + gap * K + 70, "p", `r${n}`, rest[n])] : null,
       ]),
       s("text", { x: 266, y: top + gap + 5, class: "operator" }, "="),
       ns.map((n) => [
@@ -119,8 +121,8 @@ function part2(stage, data, t, state) {
   draw();
   linked(stage, (key) => {
     const n = key[1];
-    if (key[0] === "y") return [`z${n}`, `b${n}`, ...ks.flatMap((k) => [`w${n}${k}`, `x${k}`])];
-    if (key[0] === "z") return [`b${n}`, ...ks.flatMap((k) => [`w${n}${k}`, `x${k}`])];
+    if (key[0] === "y") return [`z${n}`, `b${n}`, `r${n}`, ...ks.flatMap((k) => [`w${n}${k}`, `x${k}`])];
+    if (key[0] === "z") return [`b${n}`, `r${n}`, ...ks.flatMap((k) => [`w${n}${k}`, `x${k}`])];
     return [];
   });
 }
