@@ -6,8 +6,8 @@ large image's network reads pixels. So a cell agrees for certain only if its rec
 inside the crop.
 
 Source: the sizes follow the ``Conv`` and ``MaxPool`` operator schemas of ONNX; the layer tables
-follow the papers (VGG: Simonyan and Zisserman 2015; ResNet: He et al. 2016) and the
-deployed definition of CaffeNet (BVLC).
+follow the papers (VGG: Simonyan and Zisserman 2015; ResNet: He et al. 2016, with the stride of
+ResNet-50 in the 3x3 convolutions as torchvision has it) and the deployed CaffeNet (BVLC).
 """
 
 from __future__ import annotations
