@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
-from onebyone.explain.data import page_data
+from onebyone import explain
+from onebyone.explain.data import page_data, user_layer
 from onebyone.explain.page import render
 
 ARGUMENTS = (
@@ -18,6 +23,12 @@ ARGUMENTS = (
     "--disable-component-update --disable-sync --no-first-run"
 ).split()
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def unpack(packed: dict[str, Any]) -> np.ndarray:
+    """An array as the page's data holds it, in float64."""
+    flat = np.frombuffer(base64.b64decode(packed["f32"]), dtype="<f4")
+    return flat.reshape(packed["shape"]).astype(np.float64)
 
 
 def chromium() -> str | None:
@@ -79,3 +90,29 @@ def open_page(browser: Any, html: Path) -> Iterator[Callable[..., Any]]:
     yield open_
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def user_page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The page filled with a layer of 3072 outputs and 768 inputs, and that layer's data."""
+    folder = tmp_path_factory.mktemp("user")
+    rng = np.random.default_rng(768)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="intermediate"),
+        helper.make_node("Add", ["h", "b"], ["y"]),
+    ]
+    weights = {
+        "w": rng.standard_normal((768, 3072)).astype(np.float32),
+        "b": rng.standard_normal(3072).astype(np.float32),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "tokens", 768])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "model.onnx")
+    path = explain.write(folder / "page.html", model=folder / "model.onnx", layer="intermediate")
+    return path, user_layer(folder / "model.onnx", "intermediate")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from pathlib import Path
@@ -18,12 +17,9 @@ from onebyone.errors import InputError, OutputError
 from onebyone.explain.mutants import EQUIVALENT, MUTATIONS
 from onebyone.explain.page import LANGUAGES, bundle, render
 
+from .conftest import unpack
+
 STATIC = Path(explain.__file__).parent / "static"
-
-
-def unpack(packed: dict[str, Any]) -> np.ndarray:
-    flat = np.frombuffer(base64.b64decode(packed["f32"]), dtype="<f4")
-    return flat.reshape(packed["shape"]).astype(np.float64)
 
 
 def windows(kernel: int, stride: int, padding: int, dilation: int, size: int) -> list[list[int]]:
