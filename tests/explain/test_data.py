@@ -24,9 +24,7 @@ STATIC = Path(explain.__file__).parent / "static"
 
 def windows(kernel: int, stride: int, padding: int, dilation: int, size: int) -> list[list[int]]:
     count = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-    return [
-        [i * stride - padding + j * dilation for j in range(kernel)] for i in range(count)
-    ]
+    return [[i * stride - padding + j * dilation for j in range(kernel)] for i in range(count)]
 
 
 def test_verdicts_follow_from_who_reads_what(data: dict[str, Any]):
@@ -118,7 +116,9 @@ def test_languages_tell_the_same_story():
     for lang in LANGUAGES:
         prose = (STATIC / f"text.{lang}.html").read_text(encoding="utf-8")
         tags = re.findall(r"<(section|h1|h2|p|div|blockquote|strong)\b", prose)
-        shapes.append((tags, sorted(re.findall(r"\$\{\w+\}", prose)), re.findall(r"data-stage", prose)))
+        shapes.append(
+            (tags, sorted(re.findall(r"\$\{\w+\}", prose)), re.findall(r"data-stage", prose))
+        )
     assert shapes[0] == shapes[1]
 
 
@@ -150,7 +150,9 @@ def test_write(tmp_path: Path):
         ({"model": "missing.onnx"}, InputError, "missing.onnx does not exist"),
     ],
 )
-def test_write_refuses_in_one_line(tmp_path: Path, arguments: dict[str, str], error: type, says: str):
+def test_write_refuses_in_one_line(
+    tmp_path: Path, arguments: dict[str, str], error: type, says: str
+):
     with pytest.raises(error, match=re.escape(says)) as caught:
         explain.write(tmp_path / "page.html", **arguments)
     assert "\n" not in str(caught.value)

@@ -111,8 +111,12 @@ def test_weight_behind_constant_nodes_and_external_data(tmp_path: Path):
         helper.make_node("MatMul", ["x", "t"], ["y"], name="fc"),
     ]
     path = save(
-        tmp_path / "m.onnx", nodes, [2, 300], {"w": normal(4, 300)},
-        save_as_external_data=True, size_threshold=16,
+        tmp_path / "m.onnx",
+        nodes,
+        [2, 300],
+        {"w": normal(4, 300)},
+        save_as_external_data=True,
+        size_threshold=16,
     )
     agrees(layer_data(path, "fc"), output(path, (2, 300)))
 
@@ -153,7 +157,10 @@ def test_a_product_of_two_activations_has_no_weight(tmp_path: Path):
 
 def test_bad_files_in_one_line(tmp_path: Path):
     good = save(
-        tmp_path / "m.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], [2, 4], {"w": normal(4, 4)}
+        tmp_path / "m.onnx",
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [2, 4],
+        {"w": normal(4, 4)},
     )
     cut, text = tmp_path / "cut.onnx", tmp_path / "text.onnx"
     cut.write_bytes(good.read_bytes()[:40])

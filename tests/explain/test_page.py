@@ -69,7 +69,8 @@ def test_labels_of_both_languages_match(browser: Any):
         : Array.isArray(value) ? value.length : typeof value;
     """
     shapes = page.evaluate(
-        f"() => {{ {bundle(modules)}\n{keys}\nreturn {labels}.map(({{en, zh}}) => [keys(en), keys(zh)]); }}"
+        f"() => {{ {bundle(modules)}\n{keys}\n"
+        f"return {labels}.map(({{en, zh}}) => [keys(en), keys(zh)]); }}"
     )
     page.close()
     assert len(shapes) == 9
@@ -123,8 +124,10 @@ def test_user_layer_of_3072x768(open_page: Callable[..., Any], user_page: tuple[
     assert shown == pytest.approx(layer["y"][position][0], abs=slack)
     views = page.locator("#en-3 .panel")
     for i in range(4):
-        values = views.nth(i).locator(".results .num").evaluate_all(
-            "nodes => nodes.map((node) => Number(node.dataset.value))"
+        values = (
+            views.nth(i)
+            .locator(".results .num")
+            .evaluate_all("nodes => nodes.map((node) => Number(node.dataset.value))")
         )
         assert values == pytest.approx(layer["y"][0][:3], abs=slack)
         counts = views.nth(i).locator("[data-role=params]").inner_text()

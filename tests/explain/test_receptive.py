@@ -77,7 +77,12 @@ def test_cells_inside_are_those_that_agree_with_a_run_over_a_larger_image(seed: 
 
 @pytest.mark.parametrize(
     ("name", "equal", "cells", "extent"),
-    [("VGG-16", 1, 49, 212), ("CaffeNet", 4, 36, 195), ("ResNet-18", 0, 49, 435), ("ResNet-50", 0, 49, 427)],
+    [
+        ("VGG-16", 1, 49, 212),
+        ("CaffeNet", 4, 36, 195),
+        ("ResNet-18", 0, 49, 435),
+        ("ResNet-50", 0, 49, 427),
+    ],
 )
 def test_networks(name: str, equal: int, cells: int, extent: int):
     found = padding_map(name)

@@ -17,9 +17,9 @@ def explain(
         str | None,
         typer.Option("--layer", help="The layer: a node's name. Default: the first FC layer."),
     ] = None,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The HTML file to write.")
-    ] = Path("onebyone-explain.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
+        "onebyone-explain.html"
+    ),
     lang: Annotated[str, typer.Option("--lang", help="Language shown first: en or zh.")] = "en",
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")

@@ -17,7 +17,7 @@ def _net(rng: np.random.Generator) -> SmallNet:
     def normal(*shape: int) -> Array:
         return rng.standard_normal(shape).astype(np.float32)
 
-    return SmallNet(normal(3, 3), normal(3), normal(5, 3, 4, 4) / 4, normal(5))
+    return SmallNet(normal(3, 3), normal(3), normal(5, 3, 4, 4) / np.float32(4), normal(5))
 
 
 def _flipped(weight: Array) -> Array:
@@ -32,9 +32,7 @@ def _swapped_rows(weight: Array) -> Array:
 
 def _swap_hidden(net: SmallNet) -> SmallNet:
     order = [1, 0, 2]
-    return net.changed(
-        mix=net.mix[order], mix_bias=net.mix_bias[order], head=net.head[:, order]
-    )
+    return net.changed(mix=net.mix[order], mix_bias=net.mix_bias[order], head=net.head[:, order])
 
 
 # name -> the rewrite that was made by mistake; the first and the last are no mistakes

@@ -265,11 +265,9 @@ def _run(path: Path, model: ir.Model, wanted: list[ir.Value], seed: int) -> list
     graph = model.graph
     graph.outputs.clear()
     graph.outputs.extend(wanted)
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
     failure: Exception | None = None
     try:
-        session = _session(model, options)
+        session = _session(model)
     except Exception as error:  # onnxruntime raises a class of its own for each status
         raise InputError(f"{path}: onnxruntime cannot load it: {_line(error)}") from error
     for ids, pixels in _ATTEMPTS:
@@ -289,7 +287,9 @@ def _run(path: Path, model: ir.Model, wanted: list[ir.Value], seed: int) -> list
     )
 
 
-def _session(model: ir.Model, options: ort.SessionOptions) -> ort.InferenceSession:
+def _session(model: ir.Model) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # its errors become ours, in one line
     constants = model.graph.initializers.values()
     size = sum(value.const_value.nbytes for value in constants if value.const_value is not None)
     if size < _PROTO_LIMIT:

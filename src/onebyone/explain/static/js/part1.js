@@ -72,7 +72,7 @@ function part1(stage, data, t, state) {
           points: `${x},${y} ${x + a},${y + b} ${x},${y + 2 * b} ${x - a},${y + b}`,
           class: `tile ${role} ${p === state.p ? "on" : ""}`, "data-key": p === state.p ? key(d) : null,
           style: { "--m": (0.08 + 0.82 * Math.min(1, Math.abs(value(p, d)) / (top || 1))).toFixed(2) },
-          onpointerenter: () => p !== state.p && pick(p), onclick: () => pick(p),
+          onpointermove: () => p !== state.p && pick(p), onclick: () => pick(p),
         });
       });
       return s("g", {}, cells.filter((_, p) => p !== state.p), cells[state.p]);
@@ -101,7 +101,7 @@ function part1(stage, data, t, state) {
     state.n = Math.min(state.n, state.N - 1);
     const ks = shown(), scalar = state.mode === "scalar";
     replace(picker, Array.from({ length: layer.P }, (_, p) =>
-      h("i", { class: p === state.p ? "on" : "", "data-pixel": p, style: { background: colour(p) }, onpointerenter: () => p !== state.p && pick(p), onclick: () => pick(p) })));
+      h("i", { class: p === state.p ? "on" : "", "data-pixel": p, style: { background: colour(p) }, onpointermove: () => p !== state.p && pick(p), onclick: () => pick(p) })));
     const scale = layer.w(state.n, state.k0);
     const topY = Math.max(...Array.from({ length: layer.P }, (_, p) => Math.max(...Array.from({ length: state.N }, (_, n) => Math.abs(sum(p, n))))));
     const svg = s("svg", { viewBox: "0 0 660 280", role: "img", "aria-label": `${t.input(fullK())}; ${t.kernels(state.N, fullK())}; ${t.output(state.N)}` },

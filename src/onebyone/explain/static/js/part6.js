@@ -132,7 +132,7 @@ function part6map(stage, data, t, state) {
     const grid = h("div", { class: "lastgrid", tabindex: 0, role: "group", "aria-label": t.cell, "data-role": "lastgrid", style: { "--columns": net.size } },
       Array.from({ length: net.cells }, (_, p) => {
         const good = net.inside[Math.floor(p / net.size)] && net.inside[p % net.size];
-        return h("i", { class: `${good ? "good" : "bad"} ${p === state.p ? "on" : ""}`, "data-cell": p, onpointerenter: () => p !== state.p && choose(p), onclick: () => choose(p) }, good ? "=" : "≠");
+        return h("i", { class: `${good ? "good" : "bad"} ${p === state.p ? "on" : ""}`, "data-cell": p, onpointermove: () => p !== state.p && choose(p), onclick: () => choose(p) }, good ? "=" : "≠");
       }));
     arrows(grid, net.size, net.size, () => state.p, (p) => choose(p, true));
     const [top, bottom] = spans[r], [left, right] = spans[c];
