@@ -33,7 +33,8 @@ _BANNER = {
     "it. Large layers are shown through a window; the sums are complete.",
     "zh": "本页使用 <b>$model</b> 的 <b>$name</b> 层：$op，$k 个输入，$n 个输出，权重以 $dtype "
     "存为 $stored（$case）；激活值取自模型在固定种子的随机输入上运行时"
-    "该层在 $positions 个位置读到的数。第 1、2、3、7 部分用的就是它。大的层只显示一个窗口，但求和是完整的。",
+    "该层在 $positions 个位置读到的数。第 1、2、3、7 部分用的就是它。"
+    "大的层只显示一个窗口，但求和是完整的。",
 }
 
 

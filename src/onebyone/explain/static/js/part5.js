@@ -7,12 +7,12 @@ const labels5 = {
   en: {
     flatten: "Flatten the map as", weights: "Columns of the weight", asTrained: "as trained (CHW)", permuted: "permuted to HWC",
     map: "the map", channel: (c) => `channel ${c + 1}`, x: "flattened", w: "weight", p: "products", sum: "their sum", truth: "the layer as it was trained",
-    equal: "Equal: weight and input are read in the same order.", broken: "Broken: every number is right and in its place, and the weights meet the wrong pixels.",
+    equal: "Equal: weight and input are read in the same order.", broken: "Broken: no number is lost, but the weights meet the wrong pixels.",
   },
   zh: {
     flatten: "展平顺序", weights: "权重的列", asTrained: "训练时的顺序（CHW）", permuted: "重排为 HWC",
     map: "特征图", channel: (c) => `通道 ${c + 1}`, x: "展平后", w: "权重", p: "乘积", sum: "求和", truth: "训练好的那一层",
-    equal: "相等：权重与输入按同一顺序读取。", broken: "错了：每个数都没变，但权重乘到了别的像素上。",
+    equal: "相等：权重与输入按同一顺序读取。", broken: "错了：一个数也没少，但权重乘到了别的像素上。",
   },
 };
 

@@ -16,7 +16,7 @@ const labels6 = {
     count: (p, full) => `${p} of ${full} weights`,
     network: "network", cell: "Last grid. Arrow keys move the cell.", row: "The last grid", crop: "What this cell reads, over the crop",
     equal: (e, c) => `${e} of ${c} cells of the last grid read the crop and nothing else.`,
-    inside: "This cell reads only pixels of the crop: run over a larger image, it gives the same value.", outside: (n) => `This cell reads ${n} rows or columns beyond the crop: zeros here, pixels in a larger image.`,
+    inside: "This cell reads only pixels of the crop: run over a larger image, it gives the same value.", outside: (r, c) => `This cell reads ${r} rows and ${c} columns beyond the crop: zeros here, pixels in a larger image.`,
     field: (e, size) => `receptive field ${e}×${e}, crop ${size}×${size}`,
   },
   zh: {
@@ -32,7 +32,7 @@ const labels6 = {
     count: (p, full) => `${full} 个权重中的 ${p} 个`,
     network: "网络", cell: "最后的网格。用方向键移动格子。", row: "最后的网格", crop: "这个格子读到的范围，画在裁剪图上",
     equal: (e, c) => `${c} 个格子中有 ${e} 个只读裁剪图之内的像素。`,
-    inside: "这个格子只读裁剪图内的像素：在更大的图上运行，得到的值相同。", outside: (n) => `这个格子越过裁剪图边界 ${n} 行或列：在这里读到零，在更大的图上读到像素。`,
+    inside: "这个格子只读裁剪图内的像素：在更大的图上运行，得到的值相同。", outside: (r, c) => `这个格子越过裁剪图边界 ${r} 行、${c} 列：在这里读到零，在更大的图上读到像素。`,
     field: (e, size) => `感受野 ${e}×${e}，裁剪图 ${size}×${size}`,
   },
 };
@@ -135,8 +135,9 @@ function part6map(stage, data, t, state) {
         return h("i", { class: `${good ? "good" : "bad"} ${p === state.p ? "on" : ""}`, "data-cell": p, onpointermove: () => p !== state.p && choose(p), onclick: () => choose(p) }, good ? "=" : "≠");
       }));
     arrows(grid, net.size, net.size, () => state.p, (p) => choose(p, true));
-    const [top, bottom] = spans[r], [left, right] = spans[c];
-    const beyond = Math.max(0, -top) + Math.max(0, bottom - net.crop) + Math.max(0, -left) + Math.max(0, right - net.crop);
+    const top = spans[r][0], left = spans[c][0];
+    const outside = ([begin, end]) => Math.max(0, -begin) + Math.max(0, end - net.crop);
+    const beyond = outside(spans[r]) + outside(spans[c]);
     replace(body,
       h("div", {}, h("p", { class: "label" }, t.row), grid),
       h("div", {}, h("p", { class: "label" }, t.crop), s("svg", { viewBox: `${low - 4} ${low - 4} ${whole + 8} ${whole + 8}`, class: "cropview", role: "img", "aria-label": t.field(net.extent, net.crop) },
@@ -145,7 +146,7 @@ function part6map(stage, data, t, state) {
         s("rect", { x: left, y: top, width: net.extent, height: net.extent, class: `reach ${beyond ? "bad" : "good"}` })),
       h("p", { class: "note" }, t.field(net.extent, net.crop))));
     note.className = `verdict ${beyond ? "bad" : "good"}`;
-    replace(note, h("strong", {}, beyond ? t.outside(beyond) : t.inside), h("span", { "data-role": "equal" }, t.equal(net.equal, net.cells)));
+    replace(note, h("strong", {}, beyond ? t.outside(outside(spans[r]), outside(spans[c])) : t.inside), h("span", { "data-role": "equal" }, t.equal(net.equal, net.cells)));
     if (focus) grid.focus();
   }
   const choose = (p, focus = false) => { state.p = p; draw(focus || document.activeElement?.dataset?.role === "lastgrid"); };
