@@ -93,14 +93,21 @@ def test_one_scalar_adds_nothing_up(page: Any):
 # Part 2
 
 
-def test_a_number_lights_up_in_all_three_views(page: Any):
+def test_a_number_lights_up_in_all_three_views(page: Any, data: dict[str, Any]):
     part = page.locator("#en-2")
-    keys = [f"w{n}{k}" for n in (0, 1) for k in (0, 1, 2)] + ["x0", "x2", "b1", "z0", "y1"]
-    for key in keys:
+    w, b, x = (unpack(data["twice"][name]) for name in ("w", "b", "x"))
+    for k in range(3):
+        part.locator(f"[data-control=x{k}]").fill(str(x[0, k]))
+    z = w @ x[0] + b
+    number = {f"w{n}{k}": w[n, k] for n in (0, 1) for k in (0, 1, 2)}
+    number |= {f"x{k}": x[0, k] for k in (0, 1, 2)} | {f"b{n}": b[n] for n in (0, 1)}
+    number |= {f"z{n}": z[n] for n in (0, 1)} | {f"y{n}": max(z[n], 0) for n in (0, 1)}
+    for key, expected in number.items():
         part.locator(f"[data-view=conv] [data-key={key}]").hover()
         for view in ("fc", "conv", "formula"):
-            found = hot(part.locator(f"[data-view={view}]"))
-            assert found and set(found) == {key}, (key, view)
+            scope = part.locator(f"[data-view={view}]")
+            assert set(hot(scope)) == {key}, (key, view)
+            assert set(values(scope, ".hot[data-value]")) == {expected}, (key, view)
     part.locator("[data-view=fc] [data-key=y0][role=img]").hover()
     assert set(hot(part, "warm")) == {"z0", "b0", "w00", "w01", "w02", "x0", "x1", "x2"}
     page.mouse.move(2, 2)
@@ -227,6 +234,7 @@ def test_a_cell_of_the_map_is_found_in_every_row(page: Any):
         (2, 2, 0, 1),
         (3, 1, 0, 1),
         (3, 3, 1, 1),
+        (2, 1, 1, 1),
         (6, 1, 0, 1),
         (2, 3, 0, 1),
         (2, 2, 0, 2),
