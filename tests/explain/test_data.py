@@ -147,7 +147,7 @@ def test_write(tmp_path: Path):
     [
         ({"lang": "fr"}, InputError, "'fr' is unknown: use en or zh"),
         ({"layer": "fc"}, InputError, "'fc' of which model"),
-        ({"model": "missing.onnx"}, InputError, "missing.onnx does not exist"),
+        ({"model": "missing.onnx"}, InputError, "missing.onnx: cannot be read"),
     ],
 )
 def test_write_refuses_in_one_line(
@@ -162,5 +162,5 @@ def test_write_refuses_in_one_line(
 def test_write_refuses_paths_it_cannot_write(tmp_path: Path):
     with pytest.raises(OutputError, match="is a directory"):
         explain.write(tmp_path)
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="does not exist; create it first"):
         explain.write(tmp_path / "no" / "such" / "page.html")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from onebyone.dialects.onnx.two_forms import Array, SmallNet, constants, run
+from onebyone.dialects.onnx.hash import canonical_form
+from onebyone.dialects.onnx.two_forms import Array, Model, SmallNet, constants, run
 
 # What samplers in this field often call equal: a relative and an absolute 1e-5.
 _TOLERANCE = 1e-5
@@ -79,6 +80,7 @@ def _checks(net: SmallNet, mutant: SmallNet, x: Array) -> dict[str, dict[str, st
     original, rewritten = net.as_convolutions(), mutant.as_fc_layers()
     return {
         "weights": _weights(constants(original), constants(rewritten)),
+        "structure": _structure(original, rewritten),
         "sampled": _sampled(run(original, x), run(rewritten, x)),
     }
 
@@ -89,6 +91,13 @@ def _weights(original: dict[str, Any], rewritten: dict[str, Any]) -> dict[str, s
         if np.sort(array.ravel().view(np.uint32)).tobytes() not in known:
             return _says("differs", f"the bytes of '{name}' occur in no constant of the original")
     return _says("proved", f"{len(rewritten)} of {len(rewritten)} constants found, byte for byte")
+
+
+def _structure(original: Model, rewritten: Model) -> dict[str, str]:
+    a, b = canonical_form(original), canonical_form(rewritten)
+    if a.outputs == b.outputs:
+        return _says("proved", f"equal canonical forms: {', '.join(b.outputs)}")
+    return _says("undecided", "unequal canonical forms")
 
 
 def _sampled(a: Array, b: Array) -> dict[str, str]:

@@ -18,6 +18,8 @@ import onnxruntime as ort
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from onebyone.dialects.onnx.files import load
+from onebyone.dialects.onnx.layers import node_name
 from onebyone.errors import InputError
 from onebyone.identity import Geometry, Refusal, classify
 
@@ -70,7 +72,7 @@ def layer_data(path: str | Path, layer: str | None = None, seed: int = 0) -> Lay
             onnxruntime cannot run the model.
     """
     path = Path(path)
-    model = _load(path)
+    model = load(path)
     nodes = [node for node in model.graph if node.domain == "" and node.op_type in _OPS]
     if layer is None:
         readable = [node for node in nodes if isinstance(_geometry(node), Geometry)]
@@ -83,31 +85,13 @@ def layer_data(path: str | Path, layer: str | None = None, seed: int = 0) -> Lay
     raise InputError(f"{path}: no layer '{layer}'; {_nearest(layer, nodes)}")
 
 
-def _load(path: Path) -> ir.Model:
-    if path.is_dir():
-        raise InputError(f"{path} is a directory: name an ONNX file")
-    if not path.exists():
-        raise InputError(f"{path} does not exist: name an ONNX file")
-    try:
-        model = ir.load(path)
-    except Exception as error:  # the parser raises its own, protobuf's and the system's errors
-        raise InputError(f"{path} is no ONNX model: {_line(error)}") from error
-    if not len(model.graph):
-        raise InputError(f"{path} is no ONNX model: its graph holds no node")
-    return model
-
-
 def _names(node: ir.Node) -> list[str]:
     values = (*node.outputs, *node.inputs[1:2])
     return [name for name in (node.name, *(v.name for v in values if v)) if name]
 
 
-def _title(node: ir.Node) -> str:
-    return node.name or node.outputs[0].name or node.op_type
-
-
 def _nearest(layer: str, nodes: list[ir.Node]) -> str:
-    titles = [_title(node) for node in nodes]
+    titles = [node_name(node) for node in nodes]
     if not titles:
         return "the model has no MatMul, Gemm or Conv at its top level"
     near = difflib.get_close_matches(layer, titles, n=4, cutoff=0.3) or titles[:4]
@@ -190,7 +174,7 @@ def _geometry(node: ir.Node) -> Geometry | str:
 
 
 def _read(path: Path, model: ir.Model, node: ir.Node, seed: int) -> LayerData:
-    title, geometry = _title(node), _geometry(node)
+    title, geometry = node_name(node), _geometry(node)
     if isinstance(geometry, str):
         raise InputError(f"{path}: '{title}' ({node.op_type}) is no FC layer: {geometry}")
     op = node.op_type
@@ -293,9 +277,6 @@ def _session(model: ir.Model) -> ort.InferenceSession:
     constants = model.graph.initializers.values()
     size = sum(value.const_value.nbytes for value in constants if value.const_value is not None)
     if size < _PROTO_LIMIT:
-        for value in constants:
-            if isinstance(value.const_value, ir.ExternalTensor):
-                value.const_value = ir.Tensor(value.const_value.numpy(), name=value.name)
         return ort.InferenceSession(
             ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx_ir.tape import Tape
 
 Array = NDArray[np.float32]
+Model = ir.Model
 _OPSET = 20
 
 
