@@ -121,3 +121,21 @@ def user_page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     onnx.save(model, folder / "model.onnx")
     path = explain.write(folder / "page.html", model=folder / "model.onnx", layer="intermediate")
     return path, user_layer(folder / "model.onnx", "intermediate")
+
+
+@pytest.fixture(scope="session")
+def small_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page filled with a 1x1 convolution of 2 kernels over 5 channels on a map."""
+    folder = tmp_path_factory.mktemp("small")
+    rng = np.random.default_rng(5)
+    weights = {"w": rng.standard_normal((2, 5, 1, 1)).astype(np.float32)}
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 5, 9, 11])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "model.onnx")
+    return explain.write(folder / "page.html", model=folder / "model.onnx", lang="zh")

@@ -132,6 +132,14 @@ def test_page_is_one_small_document(data: dict[str, Any]):
     assert embedded and json.loads(embedded[1]) == json.loads(json.dumps(data))
 
 
+def test_names_of_a_model_stay_text(data: dict[str, Any]):
+    evil = "</script><!--<script><img src=x onerror=alert(1)>\u202e\x1b[2J"
+    layer = dict.fromkeys(("model", "name", "op", "case", "dtype"), evil)
+    page = render(data | {"layer": layer | {"stored": [1], "k": 1, "n": 1, "positions": 1}}, "en")
+    assert page.count("<script") == 2 and page.count("</script>") == 2
+    assert "<img" not in page and "\u202e" not in page.split("<script")[0]
+
+
 def test_bundle_leaves_no_module_syntax():
     assert not re.search(r"^(import|export)\b", bundle(), re.MULTILINE)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onebyone.explain.page import LANGUAGES, PARTS, bundle
+from onebyone.explain.page import LANGUAGES, MODULES, PARTS, bundle
 
 from .conftest import unpack
 
@@ -61,19 +61,18 @@ def test_interactive_in_under_a_second(open_page: Callable[..., Any]):
 
 def test_labels_of_both_languages_match(browser: Any):
     page = browser.new_page()
-    labels = "[labels0, labels1, labels2, labels3, labels4, labels5, labels6, labels7, labels8]"
-    modules = ("dom", "math", "hero", *(f"part{number}" for number in range(1, 9)))
+    labels = [f"labels{part}" for part in (*range(9), "6map")]
     keys = """
       const keys = (value) => value && typeof value === "object" && !Array.isArray(value)
         ? Object.fromEntries(Object.entries(value).map(([k, v]) => [k, keys(v)]))
         : Array.isArray(value) ? value.length : typeof value;
     """
     shapes = page.evaluate(
-        f"() => {{ {bundle(modules)}\n{keys}\n"
-        f"return {labels}.map(({{en, zh}}) => [keys(en), keys(zh)]); }}"
+        f"() => {{ {bundle(MODULES[:-1])}\n{keys}\n"
+        f"return [{', '.join(labels)}].map(({{en, zh}}) => [keys(en), keys(zh)]); }}"
     )
     page.close()
-    assert len(shapes) == 9
+    assert len(shapes) == len(labels)
     for en, zh in shapes:
         assert en == zh
 
@@ -136,3 +135,21 @@ def test_user_layer_of_3072x768(open_page: Callable[..., Any], user_page: tuple[
     assert float(last.get_attribute("data-value")) == pytest.approx(layer["y"][0][1], abs=slack)
     assert page.complaints == [] and page.requests == []
     assert page.evaluate("document.documentElement.scrollWidth") == 1280
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("which", ["large", "small"])
+def test_user_layers_fit(
+    open_page: Callable[..., Any],
+    user_page: tuple[Path, Any],
+    small_page: Path,
+    width: int,
+    which: str,
+):
+    page = open_page(width=width, file={"large": user_page[0], "small": small_page}[which])
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    for stage in page.locator("main:visible .stage").all():
+        assert stage.evaluate("node => node.scrollWidth <= node.clientWidth")
+    for panel in page.locator("main:visible .panel").all():
+        assert panel.evaluate("node => node.scrollWidth <= node.clientWidth")
+    assert page.complaints == []

@@ -318,6 +318,7 @@ def test_sums_in_every_order_equal_numpy(page: Any, data: dict[str, Any], size: 
         if order != "exact":
             off = int(part.locator(row.format(order)).get_attribute("data-off"))
             assert off == ordinal(value) - ordinal(expected["exact"])
+    assert "6 of the 6 lie within" in part.locator("[data-role=distinct]").inner_text()
     part.locator("[data-choice=float64]").click()
     assert values(part, row.format("forward")) == [float(np.cumsum(exact)[-1])]
     assert values(part, row.format("exact")) == [math.fsum(exact)]

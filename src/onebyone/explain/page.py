@@ -9,21 +9,21 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from onebyone.text import printable
+
 LANGUAGES = ("en", "zh")
 PARTS = ("1", "2", "3", "4", "5", "6", "6-padding", "7", "8")
 
 # In the order in which they use each other.
-_MODULES = (
-    "dom",
-    "math",
-    "hero",
-    *(f"part{number}" for number in range(1, 9)),
+MODULES = (
+    *("dom", "math", "iso", "hero"),
+    *("part1", "part2", "part3", "part4", "part5", "part6", "part6map", "part7", "part8"),
     "main",
 )
 _STYLES = ("base", "parts", "modes")
 _STATIC = files("onebyone.explain") / "static"
-_IMPORT = re.compile(r"^import .*;\n", re.MULTILINE)
-_EXPORT_LIST = re.compile(r"^export \{.*\};\n", re.MULTILINE)
+_IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_EXPORT_LIST = re.compile(r"^export \{[^;]*\};\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const|function)", re.MULTILINE)
 
 _BANNER = {
@@ -42,7 +42,7 @@ def _read(name: str) -> str:
     return (_STATIC / name).read_text(encoding="utf-8")
 
 
-def bundle(names: tuple[str, ...] = _MODULES) -> str:
+def bundle(names: tuple[str, ...] = MODULES) -> str:
     """The page's ES modules as one: imports and exports between them fall away."""
     parts: list[str] = []
     for name in names:
@@ -66,7 +66,7 @@ def _counts(data: dict[str, Any]) -> dict[str, str]:
 def _banner(layer: dict[str, Any] | None, lang: str) -> str:
     if layer is None:
         return ""
-    facts = {name: escape(str(layer[name])) for name in _facts(_BANNER[lang])}
+    facts = {name: escape(printable(str(layer[name]))) for name in _facts(_BANNER[lang])}
     facts["stored"] = escape("×".join(map(str, layer["stored"])))
     return f'<p class="banner">{Template(_BANNER[lang]).substitute(facts)}</p>'
 
@@ -101,8 +101,8 @@ def render(data: dict[str, Any], lang: str) -> str:
         "version": data["version"],
         "css": "\n".join(_read(f"css/{name}.css").strip() for name in _STYLES),
         "js": bundle(),
-        # "</" would end the script element.
-        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
+        # "<" could end the script element, whatever a model's names say.
+        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
     counts = _counts(data)
     for name in LANGUAGES:

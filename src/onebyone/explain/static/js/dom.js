@@ -10,7 +10,9 @@ function fill(node, attributes, children) {
     else if (name === "style") for (const [k, v] of Object.entries(value)) node.style.setProperty(k, v);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return node;
 }
 
@@ -40,7 +42,10 @@ export const dot = (role, value, top, key, extra = "") =>
     class: `dot ${role} ${value < 0 ? "minus" : ""} ${extra}`,
     "data-key": key,
     "data-value": value,
-    style: { "--m": value === 0 ? 0 : Math.max(0.12, Math.sqrt(Math.min(1, Math.abs(value) / (top || 1)))).toFixed(3) },
+    style: {
+      "--m":
+        value === 0 ? 0 : Math.max(0.12, Math.sqrt(Math.min(1, Math.abs(value) / (top || 1)))).toFixed(3),
+    },
   });
 
 export function slider(label, { min, max, step = 1, value, text = fmt, id }, change) {
@@ -57,16 +62,27 @@ export function slider(label, { min, max, step = 1, value, text = fmt, id }, cha
 
 export function choice(label, options, value, change, id) {
   const buttons = options.map(([key, text]) =>
-    h("button", {
-      type: "button",
-      "aria-pressed": String(key === value),
-      "data-choice": key,
-      onclick: () => {
-        for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.choice === String(key)));
-        change(key);
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": String(key === value),
+        "data-choice": key,
+        onclick: () => {
+          for (const button of buttons)
+            button.setAttribute("aria-pressed", String(button.dataset.choice === String(key)));
+          change(key);
+        },
       },
-    }, text));
-  return h("div", { class: "labelled" }, h("span", {}, label), h("div", { class: "choice", role: "group", "aria-label": label, "data-control": id }, buttons));
+      text,
+    ),
+  );
+  return h(
+    "div",
+    { class: "labelled" },
+    h("span", {}, label),
+    h("div", { class: "choice", role: "group", "aria-label": label, "data-control": id }, buttons),
+  );
 }
 
 // Pointing at or focusing a [data-key] marks every element of `root` with that key as "hot", and
@@ -101,7 +117,14 @@ export function roving(container, selector) {
     const list = items();
     const at = list.indexOf(event.target);
     if (at < 0) return;
-    const to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: list.length - 1 }[event.key];
+    const to = {
+      ArrowRight: at + 1,
+      ArrowDown: at + 1,
+      ArrowLeft: at - 1,
+      ArrowUp: at - 1,
+      Home: 0,
+      End: list.length - 1,
+    }[event.key];
     if (to === undefined || !list[to]) return;
     event.preventDefault();
     list[at].setAttribute("tabindex", "-1");

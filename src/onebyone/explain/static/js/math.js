@@ -10,11 +10,18 @@ export function unpack({ shape, f32 }) {
 
 // A layer with accessors; `source` is a worked example or the user's layer.
 export function layerOf(source) {
-  const w = unpack(source.w), b = unpack(source.b), x = unpack(source.x);
+  const w = unpack(source.w),
+    b = unpack(source.b),
+    x = unpack(source.x);
   const [N, K] = w.shape;
   return {
-    N, K, P: x.shape[0], grid: source.grid, source,
-    allN: source.n ?? N, allK: source.k ?? K,
+    N,
+    K,
+    P: x.shape[0],
+    grid: source.grid,
+    source,
+    allN: source.n ?? N,
+    allK: source.k ?? K,
     w: (n, k) => w.data[n * K + k],
     b: (n) => b.data[n],
     x: (p, k) => x.data[p * K + k],
@@ -43,14 +50,18 @@ export function conv2d(kernels, b, x) {
           for (let i = 0; i < kh; i++)
             for (let j = 0; j < kw; j++) sum += kernel[c][i][j] * x[c][r + i][q + j];
         return sum + b[n];
-      })));
+      }),
+    ),
+  );
 }
 
 // A flat array as [C][rows][columns].
 export const fold = (flat, C, rows, columns) =>
   Array.from({ length: C }, (_, c) =>
     Array.from({ length: rows }, (_, i) =>
-      Array.from({ length: columns }, (_, j) => flat[(c * rows + i) * columns + j])));
+      Array.from({ length: columns }, (_, j) => flat[(c * rows + i) * columns + j]),
+    ),
+  );
 
 // Seeded random numbers in [0, 1): mulberry32.
 export function random(seed) {
@@ -103,7 +114,11 @@ export function sumInOrder(products, round) {
 }
 export function sumInLanes(products, round, lanes) {
   const sums = Array.from({ length: lanes }, (_, lane) =>
-    sumInOrder(products.filter((_, k) => k % lanes === lane), round));
+    sumInOrder(
+      products.filter((_, k) => k % lanes === lane),
+      round,
+    ),
+  );
   return sumInOrder(sums, round);
 }
 export function sumInPairs(products, round) {
