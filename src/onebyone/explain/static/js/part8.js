@@ -28,10 +28,12 @@ const labels8 = {
       sampled: ["sampled", "What is usually done instead: one random input and a tolerance."],
     },
     verdicts: { proved: "proved", differs: "differs", undecided: "undecided", passed: "passed" },
-    same: "The same function, and no check objects.",
+    proved: "The same function, and proved to be.",
+    unproved: "The same function: not proved, and no check objects.",
     alarm: "The same function, and yet a check objects.",
     caught: (names) => `Caught by ${names}.`,
-    missed: "Not caught.",
+    withheld: "Another function: no check proves it equal.",
+    missed: "Another function, and not noticed.",
     slipped: "The sampled check lets it pass.",
     and: ", ",
   },
@@ -60,10 +62,12 @@ const labels8 = {
       sampled: ["抽样", "通常的做法：一个随机输入，加一个容差。"],
     },
     verdicts: { proved: "已证明", differs: "不同", undecided: "无法判定", passed: "通过" },
-    same: "同一个函数，没有检查提出异议。",
+    proved: "同一个函数，并且已证明。",
+    unproved: "同一个函数：未能证明，但没有检查提出异议。",
     alarm: "明明是同一个函数，却有检查提出异议。",
     caught: (names) => `发现者：${names}。`,
-    missed: "没有被发现。",
+    withheld: "不是同一个函数：没有检查为它作证。",
+    missed: "不是同一个函数，却没有被发现。",
     slipped: "抽样检查放过了它。",
     and: "、",
   },
@@ -132,8 +136,14 @@ function part8(stage, data, t, state) {
     }
     const objecting = layers.filter((name) => row.layers[name].verdict === "differs");
     const names = objecting.map((name) => t.layers[name][0]).join(t.and);
-    const good = row.equivalent ? objecting.length === 0 : objecting.length > 0;
-    const headline = row.equivalent ? (good ? t.same : t.alarm) : good ? t.caught(names) : t.missed;
+    const good = row.outcome !== (row.equivalent ? "differs" : "proved");
+    const headline = row.equivalent
+      ? { proved: t.proved, undecided: t.unproved, differs: t.alarm }[row.outcome]
+      : good
+        ? names
+          ? t.caught(names)
+          : t.withheld
+        : t.missed;
     const slipped = !row.equivalent && row.layers.sampled.verdict === "passed";
     replace(
       detail,
