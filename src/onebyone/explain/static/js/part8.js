@@ -93,7 +93,7 @@ function part8(stage, data, t, state) {
         "tr",
         {},
         h("th", { scope: "col" }, t.rewrite),
-        layers.map((name) => h("th", { scope: "col" }, t.layers[name][0])),
+        layers.map((name) => h("th", { scope: "col" }, h("span", {}, t.layers[name][0]))),
       ),
     ),
     h(
