@@ -21,6 +21,7 @@ _HOME: dict[str, str] = {
     "Report": "onebyone.report",
     "Target": "onebyone.layout.targets",
     "convert": "onebyone.api",
+    "explain": "onebyone.explain",  # a module: explain.write(...)
     "inspect": "onebyone.api",
     "plan": "onebyone.api",
     "verify": "onebyone.certify.verify",
@@ -34,7 +35,8 @@ def __getattr__(name: str) -> Any:
         home = _HOME[name]
     except KeyError:
         raise AttributeError(f"module 'onebyone' has no attribute {name!r}") from None
-    return getattr(importlib.import_module(home), name)
+    module = importlib.import_module(home)
+    return module if home == f"{__name__}.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:
