@@ -12,7 +12,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 # public name -> the module that defines it
-_HOME: dict[str, str] = {}
+_HOME: dict[str, str] = {
+    "convert_checkpoint": "onebyone.torch.checkpoint",
+    "layers": "onebyone.torch.report",
+    "to_conv": "onebyone.torch.swap",
+    "to_linear": "onebyone.torch.swap",
+}
 
 __all__ = ["__version__", *sorted(_HOME)]  # pyright: ignore[reportUnsupportedDunderAll]
 
