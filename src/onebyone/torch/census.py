@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from torch import nn
+
 from onebyone.identity import Refusal
 from onebyone.torch.forms import Plan, base_class, is_quantized_class
 from onebyone.torch.modules import Swapped
-from torch import nn
 
 
 @dataclass

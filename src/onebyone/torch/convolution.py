@@ -10,8 +10,9 @@ from math import prod
 from typing import cast
 
 import torch
-from onebyone.torch.modules import CHANNEL_BIAS, Swapped, channels_last
 from torch import Tensor, nn
+
+from onebyone.torch.modules import CHANNEL_BIAS, Swapped, channels_last
 
 
 class ConvAsLinear(Swapped):

@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from onebyone.errors import InputError
 from torch import Tensor, nn
+
+from onebyone.errors import InputError
 
 
 @contextmanager

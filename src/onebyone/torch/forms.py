@@ -12,6 +12,7 @@ from enum import StrEnum
 from math import prod
 from typing import cast
 
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -24,7 +25,6 @@ from onebyone.identity import (
     conv_weight_map,
     fc_weight_map,
 )
-from torch import Tensor, nn
 
 
 class Form(StrEnum):

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from torch import Tensor, nn
+
 from onebyone.identity import Case, WeightMap
 from onebyone.torch.forms import Form, extra_attributes, mapped, view
-from torch import Tensor, nn
 
 # What nn.Module keeps in an instance and a swapped layer takes over as it is: the very same
 # dictionaries, so that a handle of a hook still removes it.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+from torch import Tensor, nn
+
 from onebyone.errors import InputError
 from onebyone.identity import Refusal
 from onebyone.torch.census import Place, census, keep_ties
@@ -13,7 +15,6 @@ from onebyone.torch.forms import Form, Plan, form_of
 from onebyone.torch.modules import Swapped
 from onebyone.torch.swap import plan
 from onebyone.torch.timing import Timing
-from torch import Tensor, nn
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, cast
 
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from onebyone.errors import InputError
@@ -31,7 +32,6 @@ from onebyone.torch.modules import (
     view_parameter,
 )
 from onebyone.torch.timing import keep_faster
-from torch import Tensor, nn
 
 Filter = Callable[[nn.Module, str], bool]
 

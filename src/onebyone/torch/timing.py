@@ -9,9 +9,10 @@ from statistics import median
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from onebyone.torch.census import Place
 from onebyone.torch.example import call, quiet, watch
-from torch import Tensor, nn
 
 _BUDGET = 0.05  # seconds of measuring for one layer, beside the warm-up
 _ROUNDS = (5, 25)
