@@ -189,6 +189,11 @@ def _behaviour(module: nn.Module) -> str | None:
             "parametrized: its weight is computed at each call; call "
             "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') first"
         )
+    if module._parameters.get("weight") is None:  # pyright: ignore[reportPrivateUsage]
+        return (
+            "its weight is computed by a hook (weight_norm, spectral_norm, pruning); fold it in "
+            "first, as with torch.nn.utils.remove_weight_norm(layer)"
+        )
     for method in ("forward", "_conv_forward", "__call__"):
         if getattr(type(module), method, None) is not getattr(base, method, None):
             return f"{type(module).__name__} computes its own {method}"
@@ -204,11 +209,7 @@ def _behaviour(module: nn.Module) -> str | None:
 def _storage(module: nn.Module) -> str | None:
     parameters = module._parameters  # pyright: ignore[reportPrivateUsage]
     weight, bias = parameters.get("weight"), parameters.get("bias")
-    if weight is None:
-        return (
-            "its weight is computed by a hook (weight_norm, spectral_norm, pruning); fold it in "
-            "first, as with torch.nn.utils.remove_weight_norm(layer)"
-        )
+    assert weight is not None
     for parameter in (weight, bias):
         if parameter is None:
             continue

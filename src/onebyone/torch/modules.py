@@ -221,6 +221,9 @@ def _as_original(module: nn.Module, found: dict[str, Any], prefix: str, _: Any) 
             tensor = mapped(tensor, weight_map.inverse)
         del found[prefix + own_name]
         found[prefix + old_name] = tensor
+    for name, _buffer in module.named_buffers(recurse=False):
+        if prefix + name in found:  # buffers come after parameters
+            found[prefix + name] = found.pop(prefix + name)
 
 
 class LinearAsConv(Swapped):

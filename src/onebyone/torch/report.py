@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from onebyone.errors import InputError
 from onebyone.identity import Refusal
@@ -101,7 +102,7 @@ def _layer(place: Place, found: Plan | Refusal | None) -> Layer:
         case = "pointwise"
     kind = module.swap.original if swapped else type(module)
     weight = getattr(module, "weight", None) if not swapped else None
-    shape = tuple(weight.shape) if isinstance(weight, Tensor) else ()
+    shape = tuple(weight.shape) if isinstance(weight, Tensor) and not is_lazy(weight) else ()
     return Layer(
         name=place.name,
         kind=kind.__name__,
