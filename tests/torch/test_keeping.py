@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,3 +202,11 @@ def test_moves_and_casts_like_any_module() -> None:
     assert {p.dtype for p in swapped.half().parameters()} == {torch.float16}
     assert {p.device.type for p in swapped.to("meta").parameters()} == {"meta"}
     assert swapped(torch.ones(1, 3, 4, 4, device="meta", dtype=torch.half)).shape == (1, 2, 8, 8)
+
+
+@pytest.mark.parametrize("swap", [onebyone.to_linear, onebyone.to_conv])
+def test_transformers_saves_and_loads_a_swapped_model(tmp_path: Path, swap: Any) -> None:
+    model, inputs = build("vit")
+    swap(model).save_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path, local_files_only=True)
+    assert torch.equal(loaded(**inputs).logits, model(**inputs).logits)

@@ -181,19 +181,19 @@ def _same(target: str, parameter: Tensor) -> _Door:
 
 
 def _by_shape(weight_map: WeightMap, flat: bool) -> Callable[[Shape], WeightMap | str | None]:
-    """Accept the old shape, and where ``flat`` any form of an FC weight with the same rows."""
+    """Accept the old shape, and where ``flat`` the same rows written for the other form.
+
+    Those are ``(out, in)`` and ``(out, in, 1, ...)``, and any kernel for a layer that is an
+    nn.Linear in its original form: it reads the flattened window, channels first.
+    """
 
     def fits(shape: Shape) -> WeightMap | str | None:
-        if shape == weight_map.old:
+        old, new = weight_map.old, weight_map.new
+        if shape == old:
             return weight_map
-        rows, new = weight_map.old[0], weight_map.new
-        if flat and shape[:1] == (rows,) and prod(shape) == prod(new) and _is_fc(shape, new):
+        same = len(shape) >= 2 and shape[0] == old[0] and prod(shape) == prod(old)
+        if flat and same and (len(old) == 2 or all(size == 1 for size in shape[2:])):
             return WeightMap(shape, shape, tuple(range(len(shape))), new)
-        return str(weight_map.old)
+        return str(old)
 
     return fits
-
-
-def _is_fc(shape: Shape, new: Shape) -> bool:
-    """Whether one of the two shapes is the flat form ``(out, in)`` or ``(out, in, 1, ...)``."""
-    return any(len(s) >= 2 and all(size == 1 for size in s[2:]) for s in (shape, new))

@@ -189,7 +189,10 @@ def _behaviour(module: nn.Module) -> str | None:
             "parametrized: its weight is computed at each call; call "
             "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') first"
         )
-    if module._parameters.get("weight") is None:  # pyright: ignore[reportPrivateUsage]
+    weight = module._parameters.get("weight")  # pyright: ignore[reportPrivateUsage]
+    if weight is not None and is_lazy(weight):
+        return "lazy: its shape is not known yet; run the model once first"
+    if weight is None:
         return (
             "its weight is computed by a hook (weight_norm, spectral_norm, pruning); fold it in "
             "first, as with torch.nn.utils.remove_weight_norm(layer)"
@@ -213,8 +216,6 @@ def _storage(module: nn.Module) -> str | None:
     for parameter in (weight, bias):
         if parameter is None:
             continue
-        if is_lazy(parameter):
-            return "lazy: its shape is not known yet; run the model once first"
         if type(parameter) is not nn.Parameter:
             return f"its weight is a {type(parameter).__name__}: quantized or distributed"
         if not (parameter.is_floating_point() or parameter.is_complex()):
