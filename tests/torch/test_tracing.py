@@ -45,6 +45,9 @@ def test_export_with_a_free_batch(name: str, to: str) -> None:
         )
         assert torch.allclose(got, want, rtol=1e-5, atol=1e-5)
     assert set(exported.state_dict) >= {n for n, _ in swapped.named_parameters()}
+    targets = [str(node.target) for node in exported.graph.nodes]
+    plain = sum(type(module) is torch.nn.Linear for module in swapped.modules())
+    assert targets.count("aten.linear.default") >= plain - (name == "mlpconv" and to == "linear")
 
 
 def _logits(result: Any) -> torch.Tensor:

@@ -46,7 +46,7 @@ def checkpoint(
         import onebyone.torch.checkpoint as conversion
         from onebyone.torch.swap import to_conv, to_linear
     except ImportError as error:
-        raise InputError(f"checkpoints need {error.name}: pip install 'onebyone[torch]'") from error
+        raise InputError(f"{error}; the command needs onebyone[torch]") from error
     model = _model(like)
     if to is To.LINEAR:
         model = to_linear(model)

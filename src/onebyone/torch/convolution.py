@@ -54,7 +54,8 @@ class ConvAsLinear(Swapped):
 
     def _wants_batched(self, tokens: Tensor, last: bool) -> bool:
         """Whether to multiply from the left, which writes channels first without a transpose."""
-        if last or tokens.size(1) == 1 or not self.is_plain:
+        # An exported graph keeps the layer itself: quantizers look for it, with its own weight.
+        if last or tokens.size(1) == 1 or not self.is_plain or torch.compiler.is_exporting():
             return False
         rows, columns = self.swap.weight_map.new
         weight = cast("Tensor", self.child.weight)
