@@ -21,9 +21,13 @@ _HOME: dict[str, str] = {
     "Report": "onebyone.report",
     "Target": "onebyone.layout.targets",
     "convert": "onebyone.api",
+    "convert_checkpoint": "onebyone.torch.checkpoint",
     "explain": "onebyone.explain",  # a module: explain.write(...)
     "inspect": "onebyone.api",
+    "layers": "onebyone.torch.report",
     "plan": "onebyone.api",
+    "to_conv": "onebyone.torch.swap",
+    "to_linear": "onebyone.torch.swap",
     "verify": "onebyone.certify.verify",
 }
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import prod
 
 
 class Case(StrEnum):
@@ -143,3 +144,63 @@ def _transposed_axis(geometry: Geometry, axis: int) -> Case | Refusal:
     if kernel > stride:
         return Refusal(f"stride {stride} < kernel {kernel}: output windows overlap")
     return Refusal(f"stride {stride} > kernel {kernel}: the output has gaps")
+
+
+@dataclass(frozen=True)
+class WeightMap:
+    """How the weight of one form is read in another: split axes, permute them, merge axes.
+
+    Pure data, for numpy and torch alike: ``w.reshape(split)``, then the axes in ``order``, then
+    ``.reshape(new)``. No element is computed with, so the map and its inverse are exact.
+
+    Attributes:
+        old: shape of the weight that is read.
+        split: the shape that ``old`` is split into.
+        order: order of the axes of ``split``.
+        new: shape of the result.
+    """
+
+    old: tuple[int, ...]
+    split: tuple[int, ...]
+    order: tuple[int, ...]
+    new: tuple[int, ...]
+
+    @property
+    def inverse(self) -> WeightMap:
+        """The map that undoes this one."""
+        back = tuple(sorted(range(len(self.order)), key=self.order.__getitem__))
+        return WeightMap(self.new, tuple(self.split[axis] for axis in self.order), back, self.old)
+
+
+def fc_weight_map(geometry: Geometry) -> WeightMap:
+    """Map the weight of a convolution to the weight ``(out, in)`` of its FC layer.
+
+    A convolution ``(N, C / groups, *kernel)`` becomes ``(N, C / groups * prod(kernel))``: row n
+    reads the channels of its own group. A transposed convolution ``(C, N / groups, *kernel)``
+    becomes ``(N * prod(kernel), C / groups)``: row (n, position) writes one position of a patch.
+    """
+    groups, taps = geometry.groups, prod(geometry.kernel)
+    reads = geometry.in_channels // groups
+    if not geometry.transposed:
+        old = (geometry.out_channels, reads, *geometry.kernel)
+        return WeightMap(old, old, tuple(range(len(old))), (geometry.out_channels, reads * taps))
+    writes = geometry.out_channels // groups
+    old = (geometry.in_channels, writes, *geometry.kernel)
+    split = (groups, reads, writes * taps)
+    return WeightMap(old, split, (0, 2, 1), (geometry.out_channels * taps, reads))
+
+
+def conv_weight_map(in_features: int, out_features: int, *, transposed: bool = False) -> WeightMap:
+    """Map the weight of an FC layer to that of a 1x1 convolution, ``(out, in, 1, 1)``.
+
+    Args:
+        in_features: features that the layer reads.
+        out_features: features that the layer writes.
+        transposed: True where the FC layer keeps its weight as ``(in, out)``, as GPT-2 does.
+    """
+    new = (out_features, in_features, 1, 1)
+    if transposed:
+        old = (in_features, out_features)
+        return WeightMap(old, old, (1, 0), new)
+    old = (out_features, in_features)
+    return WeightMap(old, old, (0, 1), new)
