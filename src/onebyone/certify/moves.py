@@ -55,6 +55,11 @@ class Near:
     move: Move
     slices: tuple[slice, ...]
 
+    def equals(self, source: Array, target: Array) -> bool:
+        """Whether only bits differ and no number does: zeros of either sign, kinds of NaN."""
+        mine = self.move.apply(source[self.slices]).reshape(-1).astype(np.float64)
+        return bool(np.array_equal(mine, target.reshape(-1).astype(np.float64), equal_nan=True))
+
     def value(self, source: Array) -> object:
         """The element of ``source`` that should stand at ``index``."""
         return self.move.apply(source[self.slices]).reshape(-1)[self.index]
