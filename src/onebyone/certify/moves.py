@@ -57,8 +57,8 @@ class Near:
 
     def equals(self, source: Array, target: Array) -> bool:
         """Whether only bits differ and no number does: zeros of either sign, kinds of NaN."""
-        mine = self.move.apply(source[self.slices]).reshape(-1).astype(np.float64)
-        return bool(np.array_equal(mine, target.reshape(-1).astype(np.float64), equal_nan=True))
+        mine, other = self.move.apply(source[self.slices]).reshape(-1), target.reshape(-1)
+        return bool(np.all((mine == other) | ((mine != mine) & (other != other))))
 
     def value(self, source: Array) -> object:
         """The element of ``source`` that should stand at ``index``."""

@@ -80,9 +80,7 @@ def conv(
             pieces = [
                 ar.matmul(
                     matrix,
-                    ar.move(
-                        lambda a, i=i, r=r: unfold(a, slice(i, i + 1), slice(r, r + step)), x
-                    ),
+                    ar.move(lambda a, i=i, r=r: unfold(a, slice(i, i + 1), slice(r, r + step)), x),
                 )
                 for r in range(0, out_size[0], step)
             ]
