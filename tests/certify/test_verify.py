@@ -156,6 +156,17 @@ def test_inputs_replace_drawn_ones() -> None:
             onebyone.verify(one, one, inputs=bad)
 
 
+def test_sizes_that_the_files_write_as_sums_of_others_follow_them() -> None:
+    """A decoder's mask is as long as its past and its new tokens together."""
+    signature = "(float[n, past] x, float[n, new] z, float[n, {}] m) => (float[a, b] y)"
+    proto = model(signature.format("total"), "c = Concat <axis = 1> (x, z) y = Add (c, m)")
+    proto.graph.input[2].type.tensor_type.shape.dim[1].dim_param = "past + new"
+    certificate = onebyone.verify(proto, proto)
+    assert certificate["field"].verdict is Verdict.PROVED
+    sizes = certificate["field"].evidence["sizes"]
+    assert sizes["m"][1] == sizes["x"][1] + sizes["z"][1]
+
+
 def test_the_certificate_is_data() -> None:
     one = model("(float[2, 3] x) => (float[2, 3] y)", "y = Relu (x)")
     certificate = onebyone.verify(one, one)

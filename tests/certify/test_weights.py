@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 
 from onebyone.certify import moves, weights
 from onebyone.certify.certificate import Layer, Verdict
@@ -16,8 +17,13 @@ from tests.certify.models import Array, model, weight
 
 
 def holding(**constants: Array) -> Program:
-    """A model that holds constants, and does nothing with them."""
-    return Program(model("(float[1] x) => (float[1] y)", "y = Identity (x)", **constants))
+    """A model whose outputs are its constants."""
+    proto = model("(float[1] x) => (float[1] y)", "y = Identity (x)", **constants)
+    for name, value in constants.items():
+        proto.graph.node.append(helper.make_node("Identity", [name], [f"{name}_out"]))
+        dtype = helper.np_dtype_to_tensor_dtype(value.dtype)
+        proto.graph.output.append(helper.make_tensor_value_info(f"{name}_out", dtype, value.shape))
+    return Program(proto)
 
 
 def layer(first: dict[str, Array], second: dict[str, Array]) -> Layer:
@@ -121,6 +127,20 @@ def test_folded_constants_are_named_and_undecided() -> None:
     assert found.layer.verdict is Verdict.UNDECIDED
     assert "w" in found.layer.evidence["unmatched"]
     assert found.folded["w"] == pytest.approx(4 * 2.0**-24)
+
+
+def test_a_constant_that_nothing_reads_does_not_count() -> None:
+    one = model("(float[3] x) => (float[3] y)", "y = Add (x, b)", b=weight(3))
+    two = model("(float[3] x) => (float[3] y)", "y = Add (x, b)", b=weight(3), old=weight(9))
+    assert weights.check(Program(one), Program(two)).layer.verdict is Verdict.PROVED
+
+
+def test_the_sign_of_a_zero_is_no_changed_constant() -> None:
+    zeros = weight(20)
+    zeros[3] = 0.0
+    negative = zeros.copy()
+    negative[3] = -0.0
+    assert layer({"w": zeros}, {"w": negative}).verdict is Verdict.UNDECIDED
 
 
 def test_what_the_second_lacks_is_listed() -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from onebyone.cli.verify import verify
+from onebyone import cli
 from tests.certify.models import model, weight
 
-app = typer.Typer()
-app.command()(verify)
 SIGNATURE = "(float[2, 3] x) => (float[2, 4] y)"
 
 
@@ -39,30 +36,38 @@ def files(tmp_path: Path) -> dict[str, str]:
     return paths
 
 
-def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
-    return result.exit_code, result.output
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def command(*arguments: str) -> tuple[int, str, str]:
+        code = cli.run(["verify", *arguments])
+        return code, *capsys.readouterr()
+
+    return command
 
 
-def test_the_same_function_gives_four_lines_and_zero(files: dict[str, str], tmp_path: Path) -> None:
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_the_same_function_gives_four_lines_and_zero(
+    files: dict[str, str], tmp_path: Path, run: Run
+) -> None:
     report = tmp_path / "certificate.json"
-    code, text = run(files["one"], files["same"], "--json", str(report))
+    code, text, _ = run(files["one"], files["same"], "--json", str(report))
     assert code == 0
     lines = [line.split()[:2] for line in text.splitlines() if line.split()[1:2] == ["proved"]]
     assert lines == [[n, "proved"] for n in ("weights", "structure", "field", "rounding")]
     assert json.loads(report.read_text())["verdict"] == "proved"
 
 
-def test_a_difference_gives_one_and_names_the_node(files: dict[str, str]) -> None:
-    code, text = run(files["one"], files["wrong"])
+def test_a_difference_gives_one_and_names_the_node(files: dict[str, str], run: Run) -> None:
+    code, text, _ = run(files["one"], files["wrong"])
     assert code == 1
     assert "first difference: MatMul 'y'" in text
     assert "in the first model: MatMul 'y'" in text
 
 
-def test_what_is_not_understood_gives_two_and_is_named(files: dict[str, str]) -> None:
-    code, text = run(files["odd"], files["twin"])
+def test_what_is_not_understood_gives_two_and_is_named(files: dict[str, str], run: Run) -> None:
+    code, text, _ = run(files["odd"], files["twin"])
     assert code == 2
     assert "acme.Magic" in text
 
@@ -71,7 +76,7 @@ def test_what_is_not_understood_gives_two_and_is_named(files: dict[str, str]) ->
     "case", ["missing", "folder", "text", "npz", "npz name", "json folder", "json model"]
 )
 def test_bad_input_gives_three_and_one_line(
-    files: dict[str, str], tmp_path: Path, case: str
+    files: dict[str, str], tmp_path: Path, case: str, run: Run
 ) -> None:
     text = tmp_path / "text.onnx"
     text.write_text("no model at all")
@@ -88,8 +93,9 @@ def test_bad_input_gives_three_and_one_line(
         "json model": [one, one, "--json", one],
     }[case]
     before = Path(one).read_bytes()
-    code, output = run(*arguments)
+    code, output, errors = run(*arguments)
     assert code == 3
-    assert len([line for line in output.splitlines() if line.strip()]) == 1
-    assert output.lstrip().startswith("error: ")
+    assert output == ""
+    assert errors.startswith("onebyone: ")
+    assert errors.count("\n") == 1
     assert Path(one).read_bytes() == before

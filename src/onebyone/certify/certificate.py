@@ -113,5 +113,8 @@ class Certificate:
 
     def to_json(self, indent: int | None = 2) -> str:
         """The whole certificate as JSON."""
-        data = asdict(self) | {"verdict": self.verdict, "exit_code": self.exit_code}
-        return json.dumps(data, indent=indent)
+        return json.dumps(self.to_dict(), indent=indent)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole certificate as plain data."""
+        return asdict(self) | {"verdict": str(self.verdict), "exit_code": self.exit_code}

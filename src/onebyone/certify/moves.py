@@ -55,6 +55,11 @@ class Near:
     move: Move
     slices: tuple[slice, ...]
 
+    def equals(self, source: Array, target: Array) -> bool:
+        """Whether only bits differ and no number does: zeros of either sign, kinds of NaN."""
+        mine, other = self.move.apply(source[self.slices]).reshape(-1), target.reshape(-1)
+        return bool(np.all((mine == other) | ((mine != mine) & (other != other))))
+
     def value(self, source: Array) -> object:
         """The element of ``source`` that should stand at ``index``."""
         return self.move.apply(source[self.slices]).reshape(-1)[self.index]

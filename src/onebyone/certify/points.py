@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,7 @@ def _pair(
             continue
         same = len(p.shape) == len(q.shape) and all(
             m == n for m, n in zip(p.shape, q.shape, strict=True)
-            if isinstance(m, int) and isinstance(n, int)
+            if isinstance(m, int) and isinstance(n, int) and min(m, n) >= 0
         )  # fmt: skip
         if not same:
             raise SignatureError(
@@ -93,34 +94,67 @@ def shapes(ports: Ports, given: Mapping[str, Array]) -> Iterator[Shapes]:
         ports: the paired ports.
         given: inputs from the user; their shapes are used as they are.
     """
+    dims = {p.name: _dims(p, q, given.get(p.name)) for p, q in ports.inputs}
     tried: list[dict[str, tuple[int, ...]]] = []
     for batch, side, other in _SIZES:
         symbols: dict[str, int] = {}
-        sizes: dict[str, tuple[int, ...]] = {}
-        for p, q in ports.inputs:
-            if p.name in given:
-                sizes[p.name] = given[p.name].shape
-                continue
-            dims = p.shape if p.shape is not None else q.shape
-            other_dims = q.shape if q.shape is not None else dims
-            if dims is None or other_dims is None:
-                raise InputError(
-                    f"input {p.name} has no rank in the file; give its value with --inputs"
-                )
-            image = len(dims) == 4
-            shape: list[int] = []
-            for axis, (m, n) in enumerate(zip(dims, other_dims, strict=True)):
-                known = next((d for d in (m, n) if isinstance(d, int)), None)
-                symbol = next((d for d in (m, n) if isinstance(d, str)), f"{p.name}[{axis}]")
-                default = batch if axis == 0 else 3 if image and axis == 1 else side
-                size = symbols.get(symbol, default if image or axis == 0 else other)
-                if known is None or isinstance(m, str) or isinstance(n, str):
-                    symbols.setdefault(symbol, known if known is not None else size)
-                shape.append(known if known is not None else symbols[symbol])
-            sizes[p.name] = tuple(shape)
+        for axes in dims.values():
+            for size, symbol in axes:
+                if size is not None:
+                    symbols.setdefault(symbol, size)
+        for axes in dims.values():
+            image = len(axes) == 4
+            for place, (size, symbol) in enumerate(axes):
+                if size is None and not _EXPRESSION.fullmatch(symbol):
+                    default = side if image else other
+                    default = batch if place == 0 else 3 if image and place == 1 else default
+                    symbols.setdefault(symbol, default)
+        sizes = {
+            name: tuple(
+                n if n is not None else _evaluate(symbol, symbols, other) for n, symbol in axes
+            )
+            for name, axes in dims.items()
+        }
         if sizes not in tried:
             tried.append(sizes)
             yield Shapes(sizes, symbols)
+
+
+# A size that exporters write as a sum or product of others: "past_length + 1", "2*s1".
+_EXPRESSION = re.compile(r"\s*(\w+)\s*(?:[+*-]\s*\w+\s*)+")
+
+
+def _dims(p: Port, q: Port, value: Array | None) -> list[tuple[int | None, str]]:
+    """For each axis its size, where the user or one of the files says it, and its symbol."""
+    shape = p.shape if p.shape is not None else q.shape
+    if value is not None:
+        shape = shape or (None,) * value.ndim
+    elif shape is None:
+        raise InputError(f"input {p.name} has no rank in the file; give its value with --inputs")
+    other = q.shape if q.shape is not None else shape
+    out: list[tuple[int | None, str]] = []
+    for place, pair in enumerate(zip(shape, other, strict=True)):
+        size = next((d for d in pair if isinstance(d, int) and d >= 0), None)
+        named = next((d for d in pair if isinstance(d, str) and d != "?"), None)
+        size = size if value is None else value.shape[place]
+        out.append((size, named or f"{p.name}[{place}]"))
+    return out
+
+
+def _evaluate(text: str, symbols: Mapping[str, int], default: int) -> int:
+    """The value of a symbol, or of an expression of symbols and numbers from left to right."""
+    if text in symbols:
+        return symbols[text]
+    first, *rest = re.findall(r"\w+|[+*-]", text)
+    total = _operand(first, symbols, default)
+    for sign, word in zip(rest[::2], rest[1::2], strict=False):
+        value = _operand(word, symbols, default)
+        total = total * value if sign == "*" else total + value if sign == "+" else total - value
+    return max(total, 1)
+
+
+def _operand(word: str, symbols: Mapping[str, int], default: int) -> int:
+    return int(word) if word.isdecimal() else symbols.get(word, default)
 
 
 def draws(

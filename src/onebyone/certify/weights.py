@@ -288,6 +288,8 @@ def _changed(item: Item, first: Sequence[Item]) -> Finding | None:
         if near is None:
             continue
         mine = np.ravel(item.constant.real())[near.index]
+        if near.equals(other.constant.real(), item.constant.real()):
+            continue
         index = [int(i) for i in np.unravel_index(near.index, item.constant.shape)]
         why = (
             f"{item.name}{index} is {mine}, but in {other.name}, which agrees in all but "

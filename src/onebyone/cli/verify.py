@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from onebyone.errors import InputError, OnebyoneError
-
-_BAD_INPUT = 3
+from onebyone.cli import _shared
 
 
 def verify(
@@ -37,38 +34,17 @@ def verify(
     from onebyone.certify.render import show
     from onebyone.certify.verify import verify as certify
 
-    console = Console()
-    errors = Console(stderr=True, soft_wrap=True)
-    try:
-        if report is not None:
-            _check_writable(report, (original, converted))
-        with errors.status("weights") as status:
-            certificate = certify(
-                original,
-                converted,
-                inputs=inputs,
-                seed=seed,
-                seconds=seconds,
-                progress=lambda layer: status.update(layer),
-            )
-        if report is not None:
-            _write(report, certificate.to_json() + "\n")
-    except OnebyoneError as error:
-        errors.print(f"error: {error}", markup=False, highlight=False)
-        raise typer.Exit(_BAD_INPUT) from None
-    show(certificate, console)
+    files = [original, converted, *([inputs] if inputs else [])]
+    _shared.check_report(report, files)
+    with _shared.working("reading") as tell:
+        certificate = certify(
+            original,
+            converted,
+            inputs=inputs,
+            seed=seed,
+            seconds=seconds,
+            progress=lambda layer: tell(layer, 0, 0),
+        )
+    _shared.write_report(report, certificate.to_dict())
+    show(certificate, _shared.console())
     raise typer.Exit(certificate.exit_code)
-
-
-def _check_writable(report: Path, models: tuple[Path, ...]) -> None:
-    if report.exists() and any(m.exists() and report.samefile(m) for m in models):
-        raise InputError(f"{report}: is one of the models; give --json another file")
-    if report.is_dir() or not report.absolute().parent.is_dir():
-        raise InputError(f"{report}: cannot be written; give --json a file in an existing folder")
-
-
-def _write(report: Path, text: str) -> None:
-    try:
-        report.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{report}: cannot be written: {error.strerror}") from None

@@ -14,7 +14,12 @@ from typing import Any
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state  # pyright: ignore[reportAttributeAccessIssue]
 
-_UNABLE = ("NOT_IMPLEMENTED", "is not supported", "not implemented", "Could not find an implement")
+# What the runtime says where it cannot serve a valid model, as opposed to an invalid one.
+_UNABLE = (
+    "NOT_IMPLEMENTED", "not supported", "unsupported", "Unsupported", "not implemented",
+    "Could not find an implement", "allocate", "is not a registered", "No Op registered",
+    "guarantees support", "No opset import",
+)  # fmt: skip
 
 
 # The module is compiled and has no stubs.

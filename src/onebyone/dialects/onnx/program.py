@@ -121,7 +121,7 @@ class Program:
         return tuple(_port(v) for v in self.model.graph.outputs)
 
     def constants(self) -> Iterator[Constant]:
-        """Every initializer and ``Constant`` node, of subgraphs and functions too."""
+        """Every initializer and ``Constant`` node that is read, of subgraphs and functions too."""
         graphs = [self.model.graph, *(f.graph for f in self.model.functions.values())]
         for graph in graphs:
             yield from _constants(graph)
@@ -210,9 +210,11 @@ def _dtype_name(dtype: ir.DataType) -> str:
 
 def _constants(graph: ir.Graph) -> Iterator[Constant]:
     for name, value in graph.initializers.items():
-        if value.const_value is not None:
+        if value.const_value is not None and _is_read(value):
             yield _constant(name, value.const_value)
     for node in graph:
+        if not any(_is_read(value) for value in node.outputs):
+            continue
         for name, attribute in node.attributes.items():
             if attribute.type == ir.AttributeType.GRAPH:
                 yield from _constants(attribute.as_graph())
@@ -224,6 +226,10 @@ def _constants(graph: ir.Graph) -> Iterator[Constant]:
                     yield _constant(label, ir.tensor(np.asarray(attribute.value, np.float32)))
                 elif name in ("value_int", "value_ints"):
                     yield _constant(label, ir.tensor(np.asarray(attribute.value, np.int64)))
+
+
+def _is_read(value: ir.Value) -> bool:
+    return bool(value.uses()) or value.is_graph_output()
 
 
 def _constant(name: str, tensor: ir.TensorProtocol) -> Constant:

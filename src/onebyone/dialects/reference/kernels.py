@@ -62,21 +62,30 @@ def conv(
     places = int(np.prod(out_size))
     matrix = ar.move(lambda w: w.reshape(groups, filters // groups, depth), weight)
 
-    def unfold(a: Array) -> Array:
-        view = windows(pad(a, pads), kernel, strides, dilations)
+    def unfold(a: Array, sample: slice, rows: slice) -> Array:
+        view = windows(pad(a[sample], pads), kernel, strides, dilations)[:, :, rows]
         rank = len(kernel)
         # (N, C, out, kernel) -> (N, groups, C / groups * kernel, out)
         order = (0, 1, *range(2 + rank, 2 + 2 * rank), *range(2, 2 + rank))
-        return view.transpose(order).reshape(a.shape[0], groups, depth, places)
+        return view.transpose(order).reshape(view.shape[0], groups, depth, -1)
 
-    if x.shape[0] * groups * depth * places <= _UNFOLD_LIMIT or x.shape[0] == 1:
-        flat = ar.matmul(matrix, ar.move(unfold, x))
+    every = slice(None)
+    if x.shape[0] * groups * depth * places <= _UNFOLD_LIMIT:
+        flat = ar.matmul(matrix, ar.move(lambda a: unfold(a, every, every), x))
     else:
-        rows = [
-            ar.matmul(matrix, ar.move(lambda a, i=i: unfold(a[i : i + 1]), x))
-            for i in range(x.shape[0])
-        ]
-        flat = ar.move(lambda *parts: np.concatenate(parts), *rows)
+        # Unfolded, an image is as many times larger as its kernel has places: a few rows at once.
+        step = max(_UNFOLD_LIMIT * out_size[0] // (groups * depth * places), 1)
+        samples: list[Tensor] = []
+        for i in range(x.shape[0]):
+            pieces = [
+                ar.matmul(
+                    matrix,
+                    ar.move(lambda a, i=i, r=r: unfold(a, slice(i, i + 1), slice(r, r + step)), x),
+                )
+                for r in range(0, out_size[0], step)
+            ]
+            samples.append(ar.move(lambda *parts: np.concatenate(parts, -1), *pieces))
+        flat = ar.move(lambda *parts: np.concatenate(parts), *samples)
     out = ar.move(lambda a: a.reshape(x.shape[0], filters, *out_size), flat)
     return add_channel(ar, out, bias)
 
