@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir
 
+    from onebyone.certify.certificate import Certificate
+
     Model = str | os.PathLike[str] | onnx.ModelProto | onnx_ir.Model
+
+# Running a larger model twice, and in float64, is left to the user.
+_CHECKED_BYTES = 10**9
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,12 @@ class Conversion:
     Attributes:
         model: the result, an ``onnx_ir.Model``.
         report: layers, counts, moves, seconds.
+        certificate: what was proved of it; None where that was not asked for.
     """
 
     model: Any
     report: Report
+    certificate: Certificate | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model: the complete file appears at once, or none.
@@ -51,6 +58,8 @@ def convert(
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
     dims: Mapping[str, int] | None = None,
+    check: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> Conversion:
     """Turn FC layers into 1x1 (or k x k) convolutions, or such convolutions into MatMul.
 
@@ -61,6 +70,9 @@ def convert(
         only: convert only layers whose name matches one of these patterns (``fnmatch``).
         skip: leave layers alone whose name matches one of these patterns.
         dims: sizes for symbolic dimensions, fixed before anything else.
+        check: certify the result against the original; see `onebyone.verify`. Of a model with
+            more than 1 GB of weights only constants and structure are checked.
+        progress: told what is done now.
 
     Returns:
         The new model with its report. Names, types and shapes of the graph's inputs and outputs
@@ -72,7 +84,14 @@ def convert(
     start = time.monotonic()
     planned = _planned(model, to, target, only, skip, dims)
     planned.emit()
-    return Conversion(planned.model, _timed(planned.report(), start))
+    report = _timed(planned.report(), start)
+    if not check:
+        return Conversion(planned.model, report)
+    from onebyone.certify.verify import verify
+
+    original = _own(model, dims)
+    certificate = verify(original, planned.model, largest=_CHECKED_BYTES, progress=progress)
+    return Conversion(planned.model, report, certificate)
 
 
 def inspect(model: Model, to: str = "conv", *, dims: Mapping[str, int] | None = None) -> Report:
@@ -111,15 +130,21 @@ def _planned(
     skip: Sequence[str],
     dims: Mapping[str, int] | None,
 ) -> Any:
-    from onebyone.dialects.onnx.dims import fix_dims
-    from onebyone.dialects.onnx.files import as_model
     from onebyone.dialects.onnx.pipeline import Planned
 
     chosen = find_target(target if target is not None else to)
+    return Planned(_own(model, dims), chosen, only, skip)
+
+
+def _own(model: Model, dims: Mapping[str, int] | None) -> onnx_ir.Model:
+    """A copy of the model that may be changed, with its dimensions fixed."""
+    from onebyone.dialects.onnx.dims import fix_dims
+    from onebyone.dialects.onnx.files import as_model
+
     own = as_model(model)
     if dims:
         fix_dims(own, dims)
-    return Planned(own, chosen, only, skip)
+    return own
 
 
 def _timed(report: Report, start: float) -> Report:

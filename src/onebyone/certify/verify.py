@@ -35,6 +35,7 @@ def verify(
     inputs: Mapping[str, Array] | str | os.PathLike[str] | None = None,
     seed: int = 0,
     seconds: float = 120.0,
+    largest: int | None = None,
     progress: Progress | None = None,
 ) -> Certificate:
     """Certify that model ``b`` is the function that model ``a`` is, whoever made it.
@@ -51,6 +52,8 @@ def verify(
             replace drawn inputs in ``rounding``, and give ``field`` its shapes and integers.
         seed: of everything that is drawn.
         seconds: budget of the ``field`` layer; beyond it that layer is undecided.
+        largest: bytes of weights beyond which ``field`` and ``rounding``, which run the models,
+            are left undecided; None: no limit.
         progress: called with each layer's name as it starts.
 
     Returns:
@@ -73,7 +76,10 @@ def verify(
     except SignatureError as error:
         rest = _unlike(str(error))
     else:
-        rest = _run(first, second, ports, given, seed, seconds, constants.folded, tell)
+        if largest is not None and first.weight_bytes > largest:
+            rest = _too_large(largest)
+        else:
+            rest = _run(first, second, ports, given, seed, seconds, constants.folded, tell)
     return Certificate(first.label, second.label, (constants.layer, form, *rest))
 
 
@@ -108,6 +114,13 @@ def _reconciled(values: Layer, errors: Layer) -> Layer:
         return values
     text = f"the interpreter finds outputs {gap:.1e} apart and ONNX Runtime does not; please report"
     return Layer("field", Verdict.UNDECIDED, text, values.evidence, None, values.seconds)
+
+
+def _too_large(largest: int) -> tuple[Layer, Layer]:
+    """Running a model of many gigabytes is the user's decision."""
+    why = f"the weights exceed {largest / 1e9:.3g} GB; `onebyone verify` runs the models"
+    field_, rounding_ = (Layer(name, Verdict.UNDECIDED, why) for name in ("field", "rounding"))
+    return field_, rounding_
 
 
 def _unlike(why: str) -> tuple[Layer, Layer]:

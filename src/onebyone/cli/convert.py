@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from onebyone.cli import _shared
+from onebyone.errors import OutputError
 
 
 def convert(
@@ -20,12 +21,16 @@ def convert(
     dim: _shared.Dim = None,
     report: _shared.ReportFile = None,
     all_layers: _shared.AllLayers = False,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Certify the result before it is written.")
+    ] = True,
 ) -> None:
     """Turn every fully connected layer into a 1x1 (or kxk) convolution, or the reverse.
 
     The output appears complete or not at all; the input is never changed.
     """
     import onebyone
+    from onebyone.certify.render import show
     from onebyone.cli import _render
     from onebyone.dialects.onnx.files import check_output
 
@@ -39,11 +44,29 @@ def convert(
             only=tuple(only or ()),
             skip=tuple(skip or ()),
             dims=_shared.dims(dim),
+            check=check,
+            progress=lambda layer: tell(f"certifying: {layer}", 0, 0),
         )
+        certificate = result.certificate
+        if certificate is not None and certificate.exit_code == 1:
+            witness = certificate.witness
+            why = "" if witness is None else f" at {witness.second}: {witness.why}"
+            raise OutputError(
+                f"the result differs from {model}{why}; nothing was written. This is a bug in "
+                "onebyone: please report it, and use --skip PATTERN to leave the layer alone"
+            )
         tell(f"writing {output.name}", 0, 0)
         result.save(output)
     console = _shared.console()
     _render.show_layers(result.report, console, every_layer=all_layers)
     _render.show_counts(result.report, console)
     _render.show_cost(result.report, console)
-    _shared.write_report(report, result.report.to_dict())
+    if certificate is not None:
+        show(certificate, console)
+    _shared.write_report(
+        report,
+        {
+            **result.report.to_dict(),
+            "certificate": None if certificate is None else certificate.to_dict(),
+        },
+    )

@@ -221,10 +221,17 @@ def conv_form(
     if len(node.operands) > 2 and (bias := node.operands[2]) is not None:
         reads[2] = _form(bias, [out_channels])
     write = _form(result, [batch, out_channels, *outers])
-    # A window is natural where the map was born with these positions; elsewhere 1x1 is.
-    windowed = any(kernels) and form is not None and form != x.value.native
+    # A window is natural where the map was born with these positions; elsewhere 1x1 is. Heads
+    # that come out of attention's product are no map.
+    maker = x.value.producer
+    product = maker is not None and maker.kind is Kind.CONTRACT and not _has_weight(maker)
+    windowed = any(kernels) and (product or (form is not None and form != x.value.native))
     cost = changed + (odd if len(groups) != 4 or windowed else 0.0)
     return Variant("conv", tuple(reads), (write,), cost)
+
+
+def _has_weight(node: Node) -> bool:
+    return any(use is not None and use.value.derived for use in node.operands[:2])
 
 
 def conv_input_form(node: Node, own: Roles, picked: Variant, wanted: Form) -> Form | None:

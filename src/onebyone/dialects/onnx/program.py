@@ -120,6 +120,12 @@ class Program:
     def outputs(self) -> tuple[Port, ...]:
         return tuple(_port(v) for v in self.model.graph.outputs)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the initializers."""
+        values = self.model.graph.initializers.values()
+        return sum(v.const_value.nbytes for v in values if v.const_value is not None)
+
     def constants(self) -> Iterator[Constant]:
         """Every initializer and ``Constant`` node that is read, of subgraphs and functions too."""
         graphs = [self.model.graph, *(f.graph for f in self.model.functions.values())]
