@@ -121,6 +121,15 @@ def test_weight_behind_constant_nodes_and_external_data(tmp_path: Path):
     agrees(layer_data(path, "fc"), output(path, (2, 300)))
 
 
+def test_a_model_too_large_for_one_message_runs_from_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("onebyone.dialects.onnx.layer_data._PROTO_LIMIT", 0)
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="fc")
+    path = save(tmp_path / "m.onnx", [node], [2, 300], {"w": normal(300, 4)})
+    agrees(layer_data(path, "fc"), output(path, (2, 300)))
+
+
 def test_nearest_names(tmp_path: Path):
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["h"], name="encoder.fc1"),

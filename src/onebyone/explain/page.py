@@ -38,6 +38,13 @@ _BANNER = {
 }
 
 
+# For a layer that reads windows of more than one cell.
+_WINDOWS = {
+    "en": " Its windows are cut out first: each counts as one position.",
+    "zh": "该层的窗口先被切出来，每个窗口算作一个位置。",
+}
+
+
 def _read(name: str) -> str:
     return (_STATIC / name).read_text(encoding="utf-8")
 
@@ -68,7 +75,8 @@ def _banner(layer: dict[str, Any] | None, lang: str) -> str:
         return ""
     facts = {name: escape(printable(str(layer[name]))) for name in _facts(_BANNER[lang])}
     facts["stored"] = escape("×".join(map(str, layer["stored"])))
-    return f'<p class="banner">{Template(_BANNER[lang]).substitute(facts)}</p>'
+    windows = "" if layer["case"] == "pointwise" else _WINDOWS[lang]
+    return f'<p class="banner">{Template(_BANNER[lang]).substitute(facts)}{windows}</p>'
 
 
 def _facts(template: str) -> list[str]:
