@@ -29,11 +29,11 @@ _EXPORT = re.compile(r"^export (?=const|function)", re.MULTILINE)
 _BANNER = {
     "en": "This page is filled with layer <b>$name</b> of <b>$model</b>: $op, $k inputs, $n "
     "outputs, weight stored as $stored in $dtype ($case), and with what it reads at "
-    "$positions position(s) when the model runs on seeded random input. Parts 1, 2, 3 and 7 use "
+    "$positions when the model runs on seeded random input. Parts 1, 2, 3 and 7 use "
     "it. Large layers are shown through a window; the sums are complete.",
     "zh": "本页使用 <b>$model</b> 的 <b>$name</b> 层：$op，$k 个输入，$n 个输出，权重以 $dtype "
     "存为 $stored（$case）；激活值取自模型在固定种子的随机输入上运行时"
-    "该层在 $positions 个位置读到的数。第 1、2、3、7 部分用的就是它。"
+    "该层在 $positions读到的数。第 1、2、3、7 部分用的就是它。"
     "大的层只显示一个窗口，但求和是完整的。",
 }
 
@@ -73,14 +73,14 @@ def _counts(data: dict[str, Any]) -> dict[str, str]:
 def _banner(layer: dict[str, Any] | None, lang: str) -> str:
     if layer is None:
         return ""
-    facts = {name: escape(printable(str(layer[name]))) for name in _facts(_BANNER[lang])}
-    facts["stored"] = escape("×".join(map(str, layer["stored"])))
+    facts = {name: escape(printable(str(layer[name]))) for name in ("model", "name", "op", "case")}
+    facts |= {name: escape(str(layer[name])) for name in ("dtype", "k", "n")}
+    facts["stored"] = "×".join(map(str, layer["stored"]))
+    count = layer["positions"]
+    english = f"{count} position{'s' if count > 1 else ''}"
+    facts["positions"] = {"en": english, "zh": f"{count} 个位置"}[lang]
     windows = "" if layer["case"] == "pointwise" else _WINDOWS[lang]
     return f'<p class="banner">{Template(_BANNER[lang]).substitute(facts)}{windows}</p>'
-
-
-def _facts(template: str) -> list[str]:
-    return [name for name in Template(template).get_identifiers() if name != "stored"]
 
 
 def _nav(lang: str) -> str:
