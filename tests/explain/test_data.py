@@ -99,11 +99,13 @@ def test_every_wrong_rewrite_is_caught_and_no_right_one(data: dict[str, Any]):
         assert all(check["evidence"] for check in row["layers"].values())
 
 
-def test_sampling_misses_what_the_weights_tell(data: dict[str, Any]):
+def test_no_layer_is_enough_by_itself(data: dict[str, Any]):
     rows = {row["name"]: row["layers"] for row in data["mutants"]["rows"]}
     assert rows["flipped_bit"]["sampled"]["verdict"] == "passed"
-    assert rows["flipped_bit"]["weights"]["verdict"] == "differs"
+    for layer in ("weights", "structure", "field"):
+        assert rows["flipped_bit"][layer]["verdict"] != "proved"
     assert rows["transposed_weight"]["weights"]["verdict"] == "proved"
+    assert rows["transposed_weight"]["field"]["verdict"] == "differs"
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

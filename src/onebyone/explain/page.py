@@ -73,8 +73,8 @@ def _counts(data: dict[str, Any]) -> dict[str, str]:
 def _banner(layer: dict[str, Any] | None, lang: str) -> str:
     if layer is None:
         return ""
-    facts = {name: escape(printable(str(layer[name]))) for name in ("model", "name", "op", "case")}
-    facts |= {name: escape(str(layer[name])) for name in ("dtype", "k", "n")}
+    names = ("model", "name", "op", "case", "dtype", "k", "n")
+    facts = {name: escape(printable(str(layer[name]))) for name in names}
     facts["stored"] = "×".join(map(str, layer["stored"]))
     count = layer["positions"]
     english = f"{count} position{'s' if count > 1 else ''}"

@@ -140,12 +140,3 @@ class SmallNet:
         scores = tape.op("Add", [scores, _constant(tape, "head_bias", self.head_bias)])
         y = tape.op("Softmax", [scores], attributes={"axis": self.softmax_axis})
         return _model(x, y, tape, "fc_layers")
-
-
-def constants(model: ir.Model) -> dict[str, NDArray[Any]]:
-    """The constants of a model by name."""
-    return {
-        name: value.const_value.numpy()
-        for name, value in model.graph.initializers.items()
-        if value.const_value is not None
-    }
