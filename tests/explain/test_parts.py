@@ -31,10 +31,14 @@ def shared(browser: Any, html: Path) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 844}, reduced_motion="reduce")
     page = context.new_page()
     page.set_default_timeout(10_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(html.as_uri())
     page.wait_for_selector("html[data-ready]")
     yield page
     context.close()
+    assert complaints == []
 
 
 @pytest.fixture

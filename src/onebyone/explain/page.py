@@ -16,8 +16,20 @@ PARTS = ("1", "2", "3", "4", "5", "6", "6-padding", "7", "8")
 
 # In the order in which they use each other.
 MODULES = (
-    *("dom", "math", "iso", "hero"),
-    *("part1", "part2", "part3", "part4", "part5", "part6", "part6map", "part7", "part8"),
+    "dom",
+    "math",
+    "iso",
+    "hero",
+    "part1sums",
+    "part1",
+    "part2",
+    "part3",
+    "part4",
+    "part5",
+    "part6",
+    "part6map",
+    "part7",
+    "part8",
     "main",
 )
 _STYLES = ("base", "parts", "modes")

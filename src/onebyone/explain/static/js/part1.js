@@ -1,8 +1,9 @@
 // Part 1, the misunderstanding: a 1×1 kernel holds one weight for every channel.
 
-import { h, s, fmt, group, num, slider, choice, linked, arrows, replace } from "./dom.js";
+import { h, s, group, slider, choice, linked, arrows, replace } from "./dom.js";
 import { shade, stack } from "./iso.js";
 import { layerOf } from "./math.js";
+import { sumsTable } from "./part1sums.js";
 
 const labels1 = {
   en: {
@@ -236,60 +237,16 @@ function part1(stage, data, t, state) {
       svg,
     );
 
-    const digits = own ? 4 : 2;
-    const body = ks.map((k) => {
-      const weight = scalar ? scale : layer.w(state.n, k);
-      return h(
-        "tr",
-        { "data-key": `k${k}` },
-        h("th", { scope: "row" }, !own && state.K === 3 ? "RGB"[k] : k + 1),
-        h("td", {}, num("x", layer.x(state.p, k), `k${k}`, digits)),
-        h("td", { class: "op" }, "×"),
-        h("td", {}, num("w", weight, `k${k}`, digits)),
-        h("td", { class: "op" }, "="),
-        h("td", {}, num(scalar ? "y" : "p", layer.x(state.p, k) * weight, `k${k}`, digits)),
-      );
-    });
     const hidden = fullK() - ks.length;
-    const shownSum = ks.reduce((a, k) => a + product(state.p, state.n, k), 0);
-    const foot = [];
-    const line = (name, node) => h("tr", {}, h("th", { scope: "row", colspan: 5 }, name), h("td", {}, node));
-    if (!scalar) {
-      if (hidden > 0)
-        foot.push(
-          line(
-            t.others(group(hidden)),
-            num("p", sum(state.p, state.n) - shownSum - layer.b(state.n), "rest", digits),
-          ),
-        );
-      if (own) foot.push(line(t.bias, num("b", layer.b(state.n), "b", digits)));
-      const total = line(t.sum(state.n), num("y", sum(state.p, state.n), `y${state.n}`, digits));
-      total.className = "total";
-      foot.push(total);
-    }
     replace(
       sums,
-      h(
-        "table",
-        { "data-role": "sums" },
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            h("th", { scope: "col" }, t.channel),
-            h("th", { scope: "col" }, t.x),
-            h("td"),
-            h("th", { scope: "col" }, t.w),
-            h("td"),
-            h("th", { scope: "col" }, t.p),
-          ),
-        ),
-        h("tbody", {}, body),
-        h("tfoot", {}, foot),
-      ),
-      scalar ? h("p", { class: "note" }, t.nothing) : null,
+      sumsTable(layer, state, t, {
+        ks,
+        scale: scalar ? scale : null,
+        hidden,
+        own,
+        total: sum(state.p, state.n),
+      }),
     );
     const n = own ? layer.allN : state.N,
       positions = own ? data.layer.positions : H * W;
