@@ -30,7 +30,8 @@ const labels1 = {
       "Nothing is added up: each channel stays alone, only brighter or darker, and the depth cannot change.",
     shared: (w, flat) =>
       `${w} weights, shared by all positions. One FC layer over the flattened image would hold ${flat}.`,
-    isScalar: "1 number, whatever the depth. No FC layer does this.",
+    isScalar:
+      "One number, whatever the depth: as a matrix, that number along the diagonal and zeros elsewhere.",
     at: (r, c) => `row ${r + 1}, column ${c + 1}`,
     choose: "kernel",
   },
@@ -56,7 +57,7 @@ const labels1 = {
     one: "那个标量",
     nothing: "什么都没有相加：各通道互不相干，只是变亮或变暗，深度也无法改变。",
     shared: (w, flat) => `共 ${w} 个权重，所有位置共用。若把整张图展平后接一个全连接层，则需要 ${flat} 个。`,
-    isScalar: "不论多深，都只有 1 个数。没有哪个全连接层是这样的。",
+    isScalar: "不论多深，都只有一个数：写成矩阵，对角线上全是它，其余都是零。",
     at: (r, c) => `第 ${r + 1} 行，第 ${c + 1} 列`,
     choose: "卷积核",
   },

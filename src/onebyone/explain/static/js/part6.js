@@ -32,6 +32,7 @@ const labels6 = {
       patch: "patch: one FC layer, shared by all patches; the patches tile the input.",
       whole: "whole: one FC layer reads the whole input, once.",
     },
+    perGroup: (g) => `One such layer in each of the ${g} groups.`,
     why: (r) =>
       /^padding/.test(r)
         ? "At the border the window reads zeros that the input does not have."
@@ -49,7 +50,7 @@ const labels6 = {
     mixes: {
       1: "Every output channel reads every input channel: a full matrix.",
       2: "Two groups: block diagonal, two smaller FC layers side by side.",
-      4: "Depthwise: a diagonal. With a 1×1 kernel, this is the one that multiplies each channel by one scalar.",
+      4: "Depthwise: a diagonal. With a 1×1 kernel, this is the one that multiplies each channel by a single number, its own.",
     },
     count: (p, full) => `${p} of ${full} weights`,
   },
@@ -82,6 +83,7 @@ const labels6 = {
       patch: "patch（分块）：所有小块共用一个全连接层，小块正好铺满输入。",
       whole: "whole（整图）：一个全连接层把整个输入读一次。",
     },
+    perGroup: (g) => `${g} 组里各有一个这样的层。`,
     why: (r) =>
       /^padding/.test(r)
         ? "在边缘，窗口读到了输入中并不存在的零。"
@@ -99,7 +101,7 @@ const labels6 = {
     mixes: {
       1: "每个输出通道都读所有输入通道：一个满矩阵。",
       2: "分两组：块对角矩阵，相当于并排的两个小全连接层。",
-      4: "逐通道卷积：对角矩阵。核为 1×1 时，它才是“每个通道乘一个标量”。",
+      4: "逐通道卷积：对角矩阵。核为 1×1 时，它才是“每个通道只乘一个数”，各乘各的。",
     },
     count: (p, full) => `${full} 个权重中的 ${p} 个`,
   },
@@ -202,6 +204,7 @@ function part6(stage, data, t, state) {
       verdict,
       h("strong", {}, found.case ? t.is : t.isNot),
       h("span", {}, found.case ? t.cases[found.case] : t.why(found.refused)),
+      found.case && g > 1 ? h("span", {}, t.perGroup(g)) : null,
       found.refused
         ? h("span", { class: "quiet" }, t.says, ": ", h("code", { lang: "en" }, found.refused))
         : null,

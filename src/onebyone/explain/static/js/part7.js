@@ -123,7 +123,7 @@ function part7(stage, data, t, state) {
           role: "img",
           "aria-label": `${t.axis}: ${rows.map((row) => `${t.orders[row.name]} ${row.off}`).join(", ")}`,
         },
-        s("line", { x1: 340, x2: 340, y1: 8, y2: 174, class: "zero" }),
+        s("line", { x1: 340, x2: 340, y1: 8, y2: 174, class: "origin" }),
         rows.map((row, i) => [
           s("line", { x1: 140, x2: 540, y1: 24 + i * 28, y2: 24 + i * 28, class: "rail" }),
           s("text", { x: 130, y: 28 + i * 28, class: "caption end" }, t.orders[row.name]),
