@@ -1,9 +1,10 @@
 """Speed of convolutions swapped for linear layers: ``python benchmarks/torch_linear.py``.
 
 Each case runs its forms in turn (paired and interleaved), in inference mode, and prints the
-minimum and median of each with their ratios to the original's: above 1 is faster. The forms: the original; ``swap``, every layer of `to_linear`; ``faster``, `to_linear` with
-``only_if_faster``; ``torchao``, its swap_conv2d_1x1_to_linear; ``by hand``, the same layer as a
-hand-written nn.Linear. ``--scale`` measures the swap itself, on a model of seven billion
+minimum and median of each with their ratios to the original's: above 1 is faster. The forms: the
+original; ``swap``, every layer of `to_linear`; ``faster``, `to_linear` with ``only_if_faster``;
+``torchao``, its swap_conv2d_1x1_to_linear; ``by hand``, the same layer as a hand-written
+nn.Linear. ``--scale`` measures the swap itself, on a model of seven billion
 parameters (meta device) and on a real one of 1 GB.
 """
 
@@ -25,7 +26,7 @@ import onebyone
 
 Run = Callable[[Tensor], Any]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-BUDGET = 2.5  # seconds a case, beside the warm-up
+BUDGET = 1.2  # seconds a case, beside the warm-up
 ROUNDS = (3, 30)
 
 

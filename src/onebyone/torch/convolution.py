@@ -46,6 +46,8 @@ class ConvAsLinear(Swapped):
         """``(B, P, K)`` tokens to ``(B, N, P)``, channels last in memory where ``last``."""
         if self.groups > 1:
             y = _grouped(self, tokens, self.groups)
+        elif tokens.size(1) == 1:
+            return self.child(tokens.squeeze(1)).unsqueeze(2)
         elif self._wants_batched(tokens, last):
             return _batched(cast("nn.Linear", self.child), tokens)
         else:
@@ -55,7 +57,7 @@ class ConvAsLinear(Swapped):
     def _wants_batched(self, tokens: Tensor, last: bool) -> bool:
         """Whether to multiply from the left, which writes channels first without a transpose."""
         # An exported graph keeps the layer itself: quantizers look for it, with its own weight.
-        if last or tokens.size(1) == 1 or not self.is_plain or torch.compiler.is_exporting():
+        if last or not self.is_plain or torch.compiler.is_exporting():
             return False
         rows, columns = self.swap.weight_map.new
         weight = cast("Tensor", self.child.weight)
