@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import onebyone
+from tests.torch.checks import outputs
 from tests.torch.nets import build
 
 
@@ -50,6 +51,19 @@ def test_torchao_quantizes_the_layers_it_missed() -> None:
     assert all("quantized" in (row.reason or "") for row in onebyone.layers(swapped)[:4])
     # Its own state dict still goes round.
     copy.deepcopy(swapped).load_state_dict(swapped.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["qwen2vl_vision", "vit", "convnext"])
+def test_quantized_models_run_whole(name: str) -> None:
+    """Parents read `weight.dtype` of the layers that were quantized."""
+    torchao = pytest.importorskip("torchao.quantization", reason="needs torchao")
+    model, inputs = build(name)
+    swapped = copy.deepcopy(onebyone.to_linear(model))
+    torchao.quantize_(swapped, torchao.Int8WeightOnlyConfig())
+    with torch.no_grad():
+        y, z = outputs(model, inputs), outputs(swapped, inputs)
+    assert 0 < (y - z).abs().max() <= 0.2 * y.abs().max()
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -97,6 +97,18 @@ def test_flags_dtype_and_mode() -> None:
     assert [swapped[1].training, swapped[1].linear.training] == [False, False]
 
 
+def test_gradient_hooks_of_parameters_fire_in_the_copy() -> None:
+    calls: list[str] = []
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1))
+    model[0].weight.register_hook(lambda grad: calls.append("hook"))
+    model[0].bias.register_post_accumulate_grad_hook(lambda p: calls.append("after"))
+    model[0].bias.tag = "bias"
+    swapped = onebyone.to_linear(model)
+    assert swapped[0].bias.tag == "bias"
+    swapped(torch.randn(1, 3, 5, 5)).sum().backward()
+    assert sorted(calls) == ["after", "hook"]
+
+
 def test_hooks_and_buffers() -> None:
     calls: list[str] = []
     layer = nn.Conv2d(3, 4, 1)

@@ -33,35 +33,39 @@ class ConvAsLinear(Swapped):
             return self.forward(x.unsqueeze(0)).squeeze(0)
         check_input(x, self.in_channels, self.kernel_size)
         last = channels_last(x)
-        if max(self.kernel_size) == 1:
-            x = _subsample(x, self.stride)
-            out = x.shape[2:]
-            tokens = _pixels(x, last)
+        pointwise = max(self.kernel_size) == 1
+        x = _subsample(x, self.stride) if pointwise else _windows(x, self.kernel_size, self.stride)
+        out = tuple(x.shape[2:] if pointwise else x.shape[2::2])
+        positions = prod(out)
+        if self._wants_batched(positions, last):
+            columns = x.flatten(2) if pointwise else _columns(x)
+            y = _batched(cast("nn.Linear", self.child), columns)
         else:
-            tokens, out = _tokens(x, self.kernel_size, self.stride)
-        y = self._contract(tokens, last)
+            tokens = _pixels(x, last) if pointwise else _tokens(x)
+            y = self._contract(tokens)
+            y = y if last else y.contiguous()
         return y.unflatten(2, out)
 
-    def _contract(self, tokens: Tensor, last: bool) -> Tensor:
-        """``(B, P, K)`` tokens to ``(B, N, P)``, channels last in memory where ``last``."""
+    def _contract(self, tokens: Tensor) -> Tensor:
+        """``(B, P, K)`` tokens to ``(B, N, P)``."""
         if self.groups > 1:
-            y = _grouped(self, tokens, self.groups)
-        elif self._wants_batched(tokens, last):
-            return _batched(cast("nn.Linear", self.child), tokens)
-        else:
-            y = self.child(tokens)
-        return y.mT if last else y.mT.contiguous()
+            return _grouped(self, tokens, self.groups).mT
+        if tokens.size(1) == 1:
+            return self.child(tokens.squeeze(1)).unsqueeze(2)
+        return self.child(tokens).mT
 
-    def _wants_batched(self, tokens: Tensor, last: bool) -> bool:
+    def _wants_batched(self, positions: int, last: bool) -> bool:
         """Whether to multiply from the left, which writes channels first without a transpose."""
+        if last or positions == 1 or self.groups > 1 or not self.is_plain:
+            return False
         # An exported graph keeps the layer itself: quantizers look for it, with its own weight.
-        if last or tokens.size(1) == 1 or not self.is_plain or torch.compiler.is_exporting():
+        if torch.compiler.is_exporting():
             return False
         rows, columns = self.swap.weight_map.new
         weight = cast("Tensor", self.child.weight)
         trains = torch.is_grad_enabled() and weight.requires_grad
         # Its backward pass holds one weight gradient for each batch member.
-        return not trains or tokens.size(1) * (rows + columns) >= rows * columns
+        return not trains or positions * (rows + columns) >= rows * columns
 
 
 class ConvTransposeAsLinear(Swapped):
@@ -125,17 +129,25 @@ def _subsample(x: Tensor, stride: tuple[int, ...]) -> Tensor:
     return x[(slice(None), slice(None), *(slice(None, None, step) for step in stride))]
 
 
-def _tokens(
-    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]
-) -> tuple[Tensor, tuple[int, ...]]:
-    """Cut ``(B, C, *S)`` into windows: ``(B, P, C * prod(kernel))`` tokens and the P positions."""
-    rank = len(kernel)
+def _windows(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+    """Cut ``(B, C, S1, S2, ...)`` into windows, a view ``(B, C, out1, k1, out2, k2, ...)``."""
     for i, (k, step) in enumerate(zip(kernel, stride, strict=True)):
         x = _cut(x, 2 + 2 * i, k, step)
-    out = tuple(x.shape[2::2])
-    axes = (0, *range(2, 2 + 2 * rank, 2), 1, *range(3, 3 + 2 * rank, 2))
-    taps = x.size(1) * prod(kernel)
-    return x.permute(axes).reshape(x.size(0), prod(out), taps), out
+    return x
+
+
+def _tokens(windows: Tensor) -> Tensor:
+    """Windows as rows: ``(B, P, C * prod(kernel))``."""
+    axes = (0, *range(2, windows.dim(), 2), 1, *range(3, windows.dim(), 2))
+    positions, taps = prod(windows.shape[2::2]), prod(windows.shape[1::2])
+    return windows.permute(axes).reshape(windows.size(0), positions, taps)
+
+
+def _columns(windows: Tensor) -> Tensor:
+    """Windows as columns, ``(B, C * prod(kernel), P)``: the faster copy for small kernels."""
+    axes = (0, *range(1, windows.dim(), 2), *range(2, windows.dim(), 2))
+    positions, taps = prod(windows.shape[2::2]), prod(windows.shape[1::2])
+    return windows.permute(axes).reshape(windows.size(0), taps, positions)
 
 
 def _cut(x: Tensor, axis: int, k: int, step: int) -> Tensor:
@@ -160,15 +172,16 @@ def _grouped(layer: Swapped, tokens: Tensor, groups: int) -> Tensor:
     if layer.is_plain:
         child = cast("nn.Linear", layer.child)
         weight = child.weight.view(groups, rows // groups, columns)
-        y = torch.einsum("bpgk,gnk->bpgn", tokens, weight).flatten(2)
+        y = torch.einsum("bpgk,gnk->bpgn", tokens, weight).flatten(2).contiguous()
         return y if child.bias is None else y + child.bias.to(y.dtype)  # pyright: ignore[reportUnnecessaryComparison]
     # A replaced child is only known as a function: apply it whole, keep each group's own block.
     y = layer.child(tokens).unflatten(3, (groups, rows // groups))
-    return y.diagonal(dim1=2, dim2=3).mT.flatten(2)
+    return y.diagonal(dim1=2, dim2=3).mT.flatten(2).contiguous()
 
 
-def _batched(linear: nn.Linear, tokens: Tensor) -> Tensor:
-    weight = linear.weight.expand(tokens.size(0), -1, -1)
+def _batched(linear: nn.Linear, columns: Tensor) -> Tensor:
+    """``(B, K, P)`` columns to ``(B, N, P)``."""
+    weight = linear.weight.expand(columns.size(0), -1, -1)
     if linear.bias is None:  # pyright: ignore[reportUnnecessaryComparison]
-        return torch.bmm(weight, tokens.mT)
-    return torch.baddbmm(linear.bias.unsqueeze(1), weight, tokens.mT)
+        return torch.bmm(weight, columns)
+    return torch.baddbmm(linear.bias.unsqueeze(1), weight, columns)

@@ -99,8 +99,15 @@ class Swapped(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The weight in the shape of the old layer, a view that shares memory and gradient."""
-        return _as_old(cast("Tensor", self.child.weight), self.swap.weight_map.inverse)
+        """The weight in the shape of the old layer, a view that shares memory and gradient.
+
+        Once a quantizer has replaced the weight, its own: code that asks for its dtype or device
+        still runs.
+        """
+        weight = cast("Tensor", self.child.weight)
+        if is_subclass(weight) or tuple(weight.shape) != self.swap.weight_map.new:
+            return weight
+        return _as_old(weight, self.swap.weight_map.inverse)
 
     @property
     def bias(self) -> Tensor | None:
@@ -174,9 +181,13 @@ def is_plain(child: nn.Module) -> bool:
     if type(child) not in (nn.Linear, nn.Conv2d) or "forward" in vars(child):
         return False
     hooks = child._forward_hooks or child._forward_pre_hooks or child._backward_hooks  # pyright: ignore[reportPrivateUsage]
-    # A quantized weight is a tensor subclass with its own linear; torch marks those it can trace
-    # into with this method (torch.export's own tensors have none).
-    return not hooks and not hasattr(child.weight, "__tensor_flatten__")
+    return not hooks and not is_subclass(cast("Tensor", child.weight))
+
+
+def is_subclass(tensor: Tensor) -> bool:
+    """True for a tensor that stands for others, as a quantized weight does."""
+    # torch knows those that it can trace into by this method; its own fake tensors have none.
+    return hasattr(tensor, "__tensor_flatten__")
 
 
 def view_parameter(parameter: nn.Parameter, weight_map: WeightMap) -> nn.Parameter:
@@ -213,7 +224,7 @@ def _as_original(module: nn.Module, found: dict[str, Any], prefix: str, _: Any) 
     """State-dict hook: the old names and shapes, unless the child is no longer a plain layer."""
     for old_name, own_name, weight_map in cast("Swapped", module).swap.names:
         tensor = found.get(prefix + own_name)
-        if not isinstance(tensor, Tensor) or hasattr(tensor, "__tensor_flatten__"):
+        if not isinstance(tensor, Tensor) or is_subclass(tensor):
             continue
         if weight_map is not None:
             if tuple(tensor.shape) != weight_map.new or not tensor.is_floating_point():

@@ -219,10 +219,14 @@ def alias_copy(model: nn.Module) -> nn.Module:
 def _alias(tensor: Tensor) -> Tensor:
     if type(tensor) is not nn.Parameter:
         return tensor
-    alias = nn.Parameter(tensor.detach(), tensor.requires_grad)
+    alias = nn.Parameter(tensor.detach(), requires_grad=False)
     vars(alias).update(vars(tensor))
-    for hook in (tensor._backward_hooks or {}).values():  # pyright: ignore
+    hooks = (tensor._backward_hooks or {}).values()  # pyright: ignore
+    late = (tensor._post_accumulate_grad_hooks or {}).values()  # pyright: ignore
+    if hooks or late:
+        alias.requires_grad_()  # torch takes a hook only then
+    for hook in hooks:
         alias.register_hook(hook)
-    for hook in (tensor._post_accumulate_grad_hooks or {}).values():  # pyright: ignore
+    for hook in late:
         alias.register_post_accumulate_grad_hook(hook)
-    return alias
+    return alias.requires_grad_(tensor.requires_grad)
