@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Model = str | os.PathLike[str] | onnx.ModelProto | onnx_ir.Model
 
 # Running a larger model twice, and in float64, is left to the user.
-_CHECKED_BYTES = 10**9
+CHECKED_BYTES = 10**9
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def convert(
     from onebyone.certify.verify import verify
 
     original = _own(model, dims)
-    certificate = verify(original, planned.model, largest=_CHECKED_BYTES, progress=progress)
+    certificate = verify(original, planned.model, largest=CHECKED_BYTES, progress=progress)
     return Conversion(planned.model, report, certificate)
 
 

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
 import onebyone
 from onebyone import cli
+from onebyone.dialects.onnx import _save
 from tests import zoo
 from tests.onnx import small
 
@@ -71,7 +74,12 @@ def test_convert_writes_and_reports(
     source, out, report = zoo.path("vit"), tmp_path / "out.onnx", tmp_path / "report.json"
     words = ["convert", str(source), str(out), "--to", to, "--report", str(report)]
     assert cli.run(words) == 0
-    assert "Transpose" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Transpose" in printed
+    for layer in ("weights", "structure", "field", "rounding"):
+        assert [line.split()[1] for line in printed.splitlines() if line.startswith(layer)] == [
+            "proved"
+        ]
     data = json.loads(report.read_text())
     kinds = [node.op_type for node in onnx.load(out).graph.node]
     for field, kind in (("transposes", "Transpose"), ("convolutions", "Conv")):
@@ -97,7 +105,16 @@ def test_only_and_skip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     source, report = zoo.path("vgg"), tmp_path / "report.json"
     names = [n.name for n in onnx.load(source).graph.node if n.op_type == "Gemm"]
     for option, kept in (("--only", names[1:]), ("--skip", names[:1])):
-        words = ["convert", source, tmp_path / "o.onnx", option, names[0], "--report", report]
+        words = [
+            "convert",
+            source,
+            tmp_path / "o.onnx",
+            option,
+            names[0],
+            "--report",
+            report,
+            "--no-check",
+        ]
         assert cli.run(list(map(str, words))) == 0
         layers = json.loads(report.read_text())["layers"]
         assert [x["name"] for x in layers if x["name"] in names and x["status"] == "kept"] == kept
@@ -124,6 +141,40 @@ def test_dims_are_fixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         fails(capsys, "convert", source, tmp_path / "p.onnx", "--dim", wrong)
     fails(capsys, "convert", source, tmp_path / "p.onnx", "--dim", "batch=0")
     assert not (tmp_path / "p.onnx").exists()
+
+
+@pytest.mark.parametrize("kind", ["inline", "external"])
+def test_a_wrong_result_is_not_kept(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversion with one changed weight: the certificate says so, and no file appears."""
+    source = zoo.path("nhwc-flatten")
+    real = onebyone.convert
+
+    def wrong(*args: Any, **options: Any) -> onebyone.Conversion:
+        result = real(*args, **options)
+        for value in result.model.graph.initializers.values():
+            weight = value.const_value.numpy().copy()
+            if weight.ndim == 4:
+                weight[0, 0, 0, 0] += 1
+                value.const_value = ir.tensor(weight, name=value.name)
+        return result
+
+    monkeypatch.setattr("onebyone.convert", wrong, raising=False)
+    if kind == "external":
+        monkeypatch.setattr(_save, "_INLINE_LIMIT", 1000)
+    words = ["convert", str(source), str(tmp_path / "out.onnx")]
+    assert cli.run(words) == 1
+    out, err = capsys.readouterr()
+    assert "differs" in out
+    assert err == (
+        "onebyone: the result differs from the original, so nothing was written; "
+        "please report this\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert cli.run([*words, "--no-check"]) == 0
+    assert (tmp_path / "out.onnx").exists()
+    capsys.readouterr()
 
 
 def bad_models(folder: Path) -> dict[str, Path]:

@@ -184,13 +184,43 @@ def read(path: Path) -> Any:
 
 @pytest.mark.parametrize("path", LIGHT, ids=[p.stem for p in LIGHT])
 def test_light_networks(path: Path) -> None:
-    """Whole networks of the first years of ONNX, on random images, against the original."""
+    """Whole networks of the first years of ONNX. Their weights are computed, and stay."""
     model = onnx.load(path)
-    value = next(iter(ort.InferenceSession(path, options()).get_inputs()))
-    rng = np.random.default_rng(0)
-    image = rng.standard_normal([s if isinstance(s, int) else 1 for s in value.shape])
-    inputs = [image.astype(np.float32)]
-    expected = run(model, inputs)
+    image = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
     for to in ("conv", "linear"):
-        result = ir.to_proto(onebyone.convert(path, to).model)
-        assert_close(run(result, inputs), expected, relative_bound(model))
+        conversion = onebyone.convert(path, to)
+        assert not any(layer.status == "converted" for layer in conversion.report.layers)
+        result = ir.to_proto(conversion.model)
+        if changed(model, result):
+            assert_close(run(result, [image]), run(model, [image]), relative_bound(model))
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "shufflenet", "inception_v1"])
+def test_light_networks_with_weights(name: str) -> None:
+    """The same networks with random weights in place of the computed ones."""
+    model = onnx.load(DATA / "light" / f"light_{name}.onnx")
+    bake(model)
+    image = np.random.default_rng(1).standard_normal((1, 3, 224, 224)).astype(np.float32)
+    expected = run(model, [image])
+    conversion = onebyone.convert(model, "linear")
+    assert sum(layer.status == "converted" for layer in conversion.report.layers) > 9
+    result = ir.to_proto(conversion.model)
+    assert_close(run(result, [image]), expected, relative_bound(model))
+
+
+def bake(model: onnx.ModelProto) -> None:
+    """Replace each ConstantOfShape by random numbers that keep activations of order 1."""
+    rng = np.random.default_rng(0)
+    shapes = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    for node in [n for n in model.graph.node if n.op_type == "ConstantOfShape"]:
+        shape = shapes[node.input[0]].tolist()
+        fan_in = max(1, int(np.prod(shape[1:])))
+        weight = (
+            rng.standard_normal(shape) * np.sqrt(2 / fan_in)
+            if len(shape) > 1
+            else (0.5 + rng.random(shape))
+        )
+        model.graph.initializer.append(
+            numpy_helper.from_array(weight.astype(np.float32), node.output[0])
+        )
+        model.graph.node.remove(node)

@@ -303,23 +303,44 @@ def test_graphs(fact: str, tmp_path: Path) -> None:
 
 
 def nested(depth: int) -> bytes:
-    """``If`` in ``If``, written by hand: the library's own writer would recurse."""
+    """``If`` in ``If``, written by hand from the inside out: the library would recurse."""
+    innermost = h.make_node("Relu", ["x"], ["y"]).SerializeToString()
+    before: list[bytes] = [innermost]  # reversed
+    after: list[bytes] = []
+    length = len(innermost)
 
-    def message(number: int, body: bytes) -> bytes:
-        return _wire._message(number, body)
+    def wrap(number: int, head: bytes = b"", tail: bytes = b"") -> None:
+        """Put what there is into a field, ``head`` and ``tail`` around that field."""
+        nonlocal length
+        tag = head + _wire._tag(number) + _wire._varint(length)
+        before.append(tag)
+        after.append(tail)
+        length += len(tag) + len(tail)
 
-    node = h.make_node("Relu", ["x"], ["y"]).SerializeToString()
+    output = _wire._message(12, small.value("y", [2, 64]).SerializeToString())
+    names = b"".join(_wire._message(n, t) for n, t in ((1, b"c"), (2, b"y"), (4, b"If")))
     for _ in range(depth):
-        output = small.value("y", [2, 64]).SerializeToString()
-        graph = message(1, node) + message(2, b"g") + message(12, output)
+        wrap(1, tail=_wire._message(2, b"g") + output)  # the graph that holds the node
         kind = b"\xa0\x01\x05"  # AttributeProto.type = GRAPH
-        branch = message(1, b"then_branch") + message(6, graph) + kind
-        node = message(1, b"c") + message(2, b"y") + message(4, b"If") + message(5, branch)
+        wrap(6, _wire._message(1, b"then_branch"), kind)  # the attribute that holds the graph
+        wrap(5, names)  # the node that holds the attribute
     proto = small.model([])
     proto.graph.initializer.append(h.make_tensor("c", TensorProto.BOOL, [], [True]))
-    graph = proto.graph.SerializeToString() + message(1, node)
+    wrap(1, proto.graph.SerializeToString())
     proto.ClearField("graph")
-    return proto.SerializeToString() + message(7, graph)
+    wrap(7, proto.SerializeToString())
+    return b"".join([*reversed(before), *after])
+
+
+def test_a_few_nested_subgraphs_are_fine(tmp_path: Path) -> None:
+    """Guards the generator: at a small depth its file is a model."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(nested(3))
+    model = onnx.load(path)
+    depth, graph = 0, model.graph
+    while graph.node[0].op_type == "If":
+        graph, depth = graph.node[0].attribute[0].g, depth + 1
+    assert depth == 3
 
 
 def test_ten_thousand_nested_subgraphs(tmp_path: Path) -> None:

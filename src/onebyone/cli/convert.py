@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from onebyone.cli import _shared
 from onebyone.errors import OutputError
+
+if TYPE_CHECKING:
+    from onebyone.certify.certificate import Certificate
 
 
 def convert(
@@ -20,22 +24,23 @@ def convert(
     skip: _shared.Skip = None,
     dim: _shared.Dim = None,
     report: _shared.ReportFile = None,
-    all_layers: _shared.AllLayers = False,
     check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Certify the result before it is written.")
+        bool, typer.Option("--check/--no-check", help="Certify the result before it is kept.")
     ] = True,
+    all_layers: _shared.AllLayers = False,
 ) -> None:
     """Turn every fully connected layer into a 1x1 (or kxk) convolution, or the reverse.
 
     The output appears complete or not at all; the input is never changed.
     """
     import onebyone
-    from onebyone.certify.render import show
     from onebyone.cli import _render
-    from onebyone.dialects.onnx.files import check_output
+    from onebyone.dialects.onnx.files import check_output, save
 
     check_output(output, [model])
     _shared.check_report(report, [model, output])
+    sizes = _shared.dims(dim)
+    console = _shared.console()
     with _shared.working(f"converting {model.name}") as tell:
         result = onebyone.convert(
             model,
@@ -43,30 +48,53 @@ def convert(
             target=target,
             only=tuple(only or ()),
             skip=tuple(skip or ()),
-            dims=_shared.dims(dim),
-            check=check,
-            progress=lambda layer: tell(f"certifying: {layer}", 0, 0),
+            dims=sizes,
         )
-        certificate = result.certificate
-        if certificate is not None and certificate.exit_code == 1:
-            witness = certificate.witness
-            why = "" if witness is None else f" at {witness.second}: {witness.why}"
-            raise OutputError(
-                f"the result differs from {model}{why}; nothing was written. This is a bug in "
-                "onebyone: please report it, and use --skip PATTERN to leave the layer alone"
-            )
-        tell(f"writing {output.name}", 0, 0)
-        result.save(output)
-    console = _shared.console()
+        certificates: list[Certificate] = []
+        save(
+            result.model,
+            output,
+            inputs=[model],
+            accept=(lambda path: certificates.append(_certify(model, sizes, path, tell)))
+            if check
+            else None,
+            progress=lambda done, total: tell(f"writing {output.name}", done, total),
+        )
     _render.show_layers(result.report, console, every_layer=all_layers)
     _render.show_counts(result.report, console)
     _render.show_cost(result.report, console)
-    if certificate is not None:
-        show(certificate, console)
-    _shared.write_report(
-        report,
-        {
-            **result.report.to_dict(),
-            "certificate": None if certificate is None else certificate.to_dict(),
-        },
+    for certificate in certificates:
+        _show(certificate)
+    found = certificates[0].to_dict() if certificates else None
+    _shared.write_report(report, {**result.report.to_dict(), "certificate": found})
+
+
+def _certify(
+    model: Path, sizes: dict[str, int], written: Path, tell: Callable[[str, int, int], None]
+) -> Certificate:
+    """Certify the written file against the original; a difference keeps it from appearing."""
+    from onebyone.api import CHECKED_BYTES
+    from onebyone.certify.verify import verify
+    from onebyone.dialects.onnx.dims import fix_dims
+    from onebyone.dialects.onnx.files import as_model
+
+    original = as_model(model)
+    fix_dims(original, sizes)
+    certificate = verify(
+        original,
+        written,
+        largest=CHECKED_BYTES,
+        progress=lambda layer: tell(f"certifying: {layer}", 0, 0),
     )
+    if certificate.exit_code == 1:
+        _show(certificate)
+        raise OutputError(
+            "the result differs from the original, so nothing was written; please report this"
+        )
+    return certificate
+
+
+def _show(certificate: Certificate) -> None:
+    from onebyone.certify.render import show
+
+    show(certificate, _shared.console())

@@ -67,6 +67,7 @@ def save(
     *,
     external: bool | None = None,
     inputs: Iterable[str | os.PathLike[str]] = (),
+    accept: Callable[[Path], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write a model so that the complete file appears at once, or none.
@@ -77,6 +78,8 @@ def save(
         external: put weights into a data file beside it; None: where the weights that did not
             change came from one, or where the model would exceed 2 GB.
         inputs: files that must not be overwritten, besides those that the model still reads.
+        accept: called with the complete file under a temporary name, just before it appears under
+            its own; what it raises leaves everything as it was.
         progress: told (bytes written, bytes in all) after each weight.
 
     Raises:
@@ -93,7 +96,7 @@ def save(
         raise OutputError(f"{path}: the disk has no room for {total:,} bytes")
     try:
         with ThreadPoolExecutor(2) as pool:
-            work = _Work(target, weights, total, pool, progress)
+            work = _Work(target, weights, total, pool, accept, progress)
             (_save_external if external else _save_inline)(model, work)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
@@ -128,6 +131,7 @@ class _Work:
     weights: dict[str, ir.TensorProtocol]
     total: int
     pool: Executor
+    accept: Callable[[Path], None] | None
     progress: Callable[[int, int], None] | None
     done: int = 0
 
@@ -136,6 +140,13 @@ class _Work:
         self.done += self.weights[name].nbytes
         if self.progress is not None:
             self.progress(self.done, self.total)
+
+    def publish(self, file: _atomic.Temporary) -> None:
+        self.sync(file)
+        if self.accept is not None:
+            self.accept(file.path)
+        file.publish(self.target)
+        _sync_folder(self.target.parent)
 
     def sync(self, file: _atomic.Temporary) -> None:
         if self.total <= _SYNC_LIMIT:
@@ -157,9 +168,7 @@ def _save_inline(model: ir.Model, work: _Work) -> None:
                 work.write(proto.graph.initializer[piece].name, file)
             else:
                 file.write(piece)
-        work.sync(file)
-        file.publish(work.target)
-    _sync_folder(work.target.parent)
+        work.publish(file)
 
 
 def _save_external(model: ir.Model, work: _Work) -> None:
@@ -189,10 +198,8 @@ def _save_external(model: ir.Model, work: _Work) -> None:
         file = stack.enter_context(_atomic.temporary(target, data.identity()))
         stack.callback(_remove_unused, target, {data_path, *old})
         file.write(proto.SerializeToString())
-        work.sync(file)
         data.publish(data_path)
-        file.publish(target)
-        _sync_folder(target.parent)
+        work.publish(file)
 
 
 def _remove_unused(target: Path, data: set[Path]) -> None:
