@@ -191,6 +191,8 @@ class Forms:
 
     def _may_stay(self, node: Node) -> bool:
         """Whether the native node has the form that was picked."""
+        if node.spread:
+            return False
         tag = self.picked[node].tag
         if tag == "conv":
             return self.orders.is_convolution(node)

@@ -41,6 +41,8 @@ class Emitter:
         self._groups = _groups(self.graph)
         self._relayouts: dict[tuple[Value, Form], list[tuple[ir.Node, Form]]] = {}
         for relayout in self.graph.relayouts:
+            if relayout.native is None:
+                continue  # between the parts of a native node
             source, target = self.graph.views[relayout.source], self.graph.views[relayout.target]
             self._relayouts.setdefault((target.value, target.form), []).append(
                 (relayout.native, source.form)
@@ -88,7 +90,10 @@ class Emitter:
 
     def native(self, value: ir.Value) -> ir.Value:
         """The value that now holds what the original model's ``value`` held."""
-        view = self.graph.views[self.reader.tensors[value]]
+        tensor = self.reader.tensors[value]
+        if tensor not in self.graph.views:
+            return value  # a constant that no operation reads, such as a Gemm's C with beta = 0
+        view = self.graph.views[tensor]
         return self.get(view.value, view.form)
 
     def put(self, value: Value, form: Form, held: ir.Value) -> None:
@@ -229,6 +234,9 @@ class Emitter:
             return
         group = self._groups[node]
         if node is group[-1]:
+            for member in group:
+                for use in member.inner:
+                    self.put(use.value, use.form, use.value.tensor.key)
             for native in dict.fromkeys(n for member in group for n in member.natives):
                 self._keep(native, group)
             for member in group:

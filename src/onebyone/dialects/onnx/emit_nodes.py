@@ -132,7 +132,7 @@ def _bias_name(node: Node) -> str:
 def _pointwise(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
     native: ir.Node = node.natives[0]
     like = node.results[0].value
-    if native.op_type != "Gemm":
+    if node.fn != "scale" and native.op_type not in ("Gemm", "ConvTranspose"):
         return clone(emitter, node, inputs)
     if node.fn == "scale":
         factor = node.attrs[0]
@@ -141,13 +141,13 @@ def _pointwise(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -
         assert dtype is not None
         scalar = emitter.constants.scalar(factor, dtype)
         return [emitter.op("Mul", [inputs[0], scalar], {}, like=like, rule="Gemm's factor")]
-    return [emitter.op("Add", inputs, {}, like=like, rule="Gemm's bias")]
+    return [emitter.op("Add", inputs, {}, like=like, rule="bias")]
 
 
 def _position(use: Use, form: Form, indices: Sequence[int]) -> int:
-    """The position that holds exactly ``indices``; where there are none, a position of size 1."""
+    """The position that holds exactly ``indices``; where there are none, the last of size 1."""
     wanted = tuple(indices)
-    for place, group in enumerate(form):
+    for place, group in reversed(list(enumerate(form))):
         if tuple(use.indices[axis] for axis in group) == wanted:
             return place
     raise AssertionError(f"no position for {wanted} in {form}")

@@ -27,7 +27,8 @@ class Planned:
     ) -> None:
         self.model = model
         self.target = target
-        self.before = model.graph
+        # Shape inference may say more of an output than the model does.
+        self._declared = [(value, value.type, value.shape) for value in model.graph.outputs]
         lifted = read(model)
         self.graph, self._reader = lifted.graph, lifted.reader
         fold_biases(self.graph)
@@ -45,6 +46,8 @@ class Planned:
     def emit(self) -> None:
         """Rewrite the model."""
         Emitter(self.model, self.plan, self._reader).run()
+        for value, (_, type_, shape) in zip(self.model.graph.outputs, self._declared, strict=True):
+            value.type, value.shape = type_, shape
         RemoveUnusedNodesPass()(self.model)
         left = sum(not layer.after.startswith("Conv") for layer in self._layers if layer.case)
         self._after = counts(self.model.graph, left)
