@@ -276,8 +276,11 @@ def _again(model: onnx.ModelProto, to: str) -> Problem | None:
         for m in (model, again)
     )
     if first != second:
+        a, b = (collections.Counter(n[0] for n in nodes) for nodes in (first, second))
+        if a != b:
+            return Problem("again", f"{len(first)} nodes -> {len(second)}: -{a - b} +{b - a}")
         new = [n for n in second if n not in first]
-        return Problem("again", f"{len(first)} nodes -> {len(second)}: {new[:4]}")
+        return Problem("renamed", f"{len(first)} nodes -> {len(second)}: {new[:4]}")
     return None
 
 

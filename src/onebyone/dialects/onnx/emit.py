@@ -92,7 +92,10 @@ class Emitter:
         """The value that now holds what the original model's ``value`` held."""
         tensor = self.reader.tensors[value]
         if tensor not in self.graph.views:
-            return value  # a constant that no operation reads, such as a Gemm's C with beta = 0
+            # A constant that no operation reads, such as a Gemm's C where beta is 0.
+            if (producer := value.producer()) is not None and producer not in self._pushed:
+                self.push(producer)
+            return value
         view = self.graph.views[tensor]
         return self.get(view.value, view.form)
 
