@@ -292,4 +292,6 @@ def _hashes(
     stats["hash equal" if a.outputs == b.outputs else "hash differs"] += 1
     if a.outputs != b.outputs and not a.opaque and not b.opaque:
         stats["hash differs, nothing opaque"] += 1
+        if stats["strict"]:
+            return Problem("hash", "the canonical forms differ")
     return None

@@ -120,6 +120,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--out", type=Path, default=Path("out/random"))
     parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--ignore", nargs="*", default=(), help="kinds of problems")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     seen: collections.Counter[str] = collections.Counter()
@@ -135,7 +136,7 @@ def main() -> int:
             continue
         for to in TARGETS:
             problem = check(case, to, stats)
-            if problem is None:
+            if problem is None or problem.kind in options.ignore:
                 continue
             seen[problem.kind] += 1
             print(f"seed {seed} to {to}: {problem.kind}: {problem.text}", flush=True)

@@ -35,6 +35,7 @@ class Emitter:
         self._names = {v.name for n in model.graph for v in n.outputs if v.name}
         self._names |= {v.name for v in model.graph.inputs if v.name}
         self._names |= set(model.graph.initializers)
+        self._output_names = {tensor.key.name for tensor in plan.graph.outputs}
         self._node_names = {n.name for n in model.graph if n.name}
         self._pushed: set[ir.Node] = set()
         self._waiting: dict[Value, Node] = {}
@@ -286,7 +287,7 @@ class Emitter:
         if held is old:
             return old
         taken = held.is_graph_input() or held.is_graph_output() or held.is_initializer()
-        if taken or held.producer() not in self._pushed or held.name in self._outputs():
+        if taken or held.producer() not in self._pushed or held.name in self._output_names:
             held = self.op("Identity", [held], {}, name=old.name or "")
         name = old.name
         old.name = self.unique(f"{name}/original")
@@ -295,9 +296,6 @@ class Emitter:
         held.doc_string = old.doc_string
         held.metadata_props.update(old.metadata_props)
         return held
-
-    def _outputs(self) -> set[str | None]:
-        return {tensor.key.name for tensor in self.graph.outputs}
 
 
 def _groups(graph: AxisGraph) -> dict[Node, list[Node]]:

@@ -70,6 +70,8 @@ def _name(node: Node) -> str:
 def _contract(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
     if variant.tag == "conv":
         return _conv(emitter, node, variant, inputs)
+    if variant.tag in ("kept", "native"):
+        return _same_contract(emitter, node, variant, inputs)
     if variant.tag == "product":
         a, b = inputs[:2]
         swapped = bool(variant.detail)
@@ -77,6 +79,32 @@ def _contract(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) ->
         pair = (b, a) if swapped else (a, b)
         return [emitter.op("MatMul", pair, {}, like=like, rule="matrix product", name=_name(node))]
     return _linear(emitter, node, variant, inputs)
+
+
+def _same_contract(
+    emitter: Emitter, node: Node, variant: Variant, inputs: Inputs
+) -> list[ir.Value]:
+    """The sum of products of a native node that had to be taken to its parts."""
+    native: ir.Node = node.natives[0]
+    attributes: dict[str, object] = {}
+    drop: tuple[str, ...] = ()
+    if native.op_type == "Conv":
+        kernel = [_size(use_of(node, 1), group) for group in use_of(node, 1).form[2:]]
+        strides = native.attributes.get("strides")
+        if strides is not None:
+            pairs = zip(strides.as_ints(), kernel, strict=True)
+            attributes["strides"] = [1 if k == 1 else stride for stride, k in pairs]
+    elif native.op_type == "Gemm":
+        drop = ("alpha", "beta")
+    bias = inputs[2] if len(inputs) > 2 else None
+    direct = bias is None or len(variant.reads[2]) == 1
+    values = inputs if direct else inputs[:2]
+    held = clone(emitter, node, values, attributes, drop=drop)
+    if direct:
+        return held
+    like = node.results[0].value
+    emitter.shaped(held[0], like, variant.writes[0])
+    return [emitter.op("Add", [held[0], bias], {}, like=like, rule="bias", name=_bias_name(node))]
 
 
 def _data_and_weight(node: Node) -> tuple[int, int]:

@@ -68,7 +68,8 @@ def pointwise(reader: Reader, node: ir.Node) -> Meaning:
     skip = frozenset({"consumed_inputs"})
     attrs: list[object] = list(at.hashable(node, skip))
     if node.op_type == "Cast":
-        attrs = [node.attributes["to"].as_int()]
+        skip = frozenset({"to"})
+        attrs = [node.attributes["to"].as_int(), *at.hashable(node, skip)]
     return Apply(
         Kind.POINTWISE,
         POINTWISE[node.op_type],
