@@ -114,7 +114,7 @@ def binary(b: Builder, x: Val) -> Val | None:
             return None
         return Val(b.one(op, names), shape, "f", x.bound * y.bound, exact)
     if op == "Div":
-        name = b.one("Div", [x.name, b.scalar(2.0)])
+        name = b.one("Div", [x.name, b.bare(2.0)])
         return Val(name, x.shape, "f", x.bound, x.exact and x.bound < 64)
     if op == "PRelu":
         if x.bound * 2 > EXACT[b.dtype]:
@@ -124,7 +124,7 @@ def binary(b: Builder, x: Val) -> Val | None:
     if op == "Where":
         if not exact:
             return None
-        test = b.one(b.pick(["Greater", "Less"]), [x.name, b.scalar(0.0)])
+        test = b.one(b.pick(["Greater", "Less"]), [x.name, b.bare(0.0)])
         return Val(b.one("Where", [test, *names]), shape, "f", max(x.bound, y.bound), True)
     if op in ("Sum", "Max", "Min") and b.chance(0.3):
         names.append(x.name)
@@ -168,8 +168,8 @@ def norm(b: Builder, x: Val) -> Val | None:
         y = x.name
         if kind == "spelled":
             y = b.one("Sub", [y, b.axes("ReduceMean", y, [axis], 18)])
-        square = b.one("Mul", [y, y]) if b.chance(0.5) else b.one("Pow", [y, b.scalar(2.0)])
-        spread = b.one("Add", [b.axes("ReduceMean", square, [axis], 18), b.scalar(1.0)])
+        square = b.one("Mul", [y, y]) if b.chance(0.5) else b.one("Pow", [y, b.bare(2.0)])
+        spread = b.one("Add", [b.axes("ReduceMean", square, [axis], 18), b.bare(1.0)])
         y = b.one("Div", [y, b.one("Sqrt", [spread])])
         if axis in (-1, x.rank - 1) and b.fixed(x.shape[-1]):
             y = b.one("Mul", [y, b.weight(x.shape[-1:])])

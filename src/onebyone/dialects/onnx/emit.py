@@ -14,6 +14,7 @@ from onebyone.axes.graph import AxisGraph, Form, Node, Value, order_of
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
 from onebyone.dialects.onnx.constants import Constants
+from onebyone.dialects.onnx.dead import detach
 from onebyone.dialects.onnx.emit_nodes import express
 from onebyone.dialects.onnx.emit_sizes import SizeVectors
 from onebyone.dialects.onnx.lift import Reader
@@ -68,8 +69,7 @@ class Emitter:
         graph.remove(old)
         for node in old:
             if node not in self._pushed:
-                for index in range(len(node.inputs)):
-                    node.replace_input_with(index, None)
+                detach(node)
         graph.extend(self.nodes)
         for place, value in enumerate(outputs):
             graph.outputs[place] = value

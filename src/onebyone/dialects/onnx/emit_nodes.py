@@ -184,11 +184,7 @@ def _position(use: Use, form: Form, indices: Sequence[int]) -> int:
 def _along(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
     axis = _position(use_of(node, 0), variant.reads[0], node.along)
     if node.fn == "cumsum":
-        native: ir.Node = node.natives[0]
-        dtype = ir.DataType.INT64 if native.inputs[1] is None else native.inputs[1].dtype
-        vector = emitter.constants.vector((axis,))
-        where = emitter.op("Squeeze", [vector], {}, name=_name(node)) if dtype else vector
-        return clone(emitter, node, [inputs[0], where])
+        return clone(emitter, node, [inputs[0], emitter.constants.integer(axis)])
     return clone(emitter, node, inputs, {"axis": axis})
 
 
