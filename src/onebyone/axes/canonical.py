@@ -13,14 +13,18 @@ Constants are hashed as raw bytes, their axes in canonical order. Linear time, n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Sequence
+import itertools
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import factorial, prod
 from typing import Any
 
 import numpy as np
 
-from onebyone.axes.graph import AxisGraph, Node, Use, Value
+from onebyone.axes.graph import AxisGraph, Node, Order, Use, Value, order_of
 from onebyone.axes.positional import Kind, Tensor
+from onebyone.axes.sizes import Size, product
 
 Digest = str
 ReadConstant = Callable[[Tensor], np.ndarray[Any, Any]]
@@ -28,6 +32,8 @@ ReadConstant = Callable[[Tensor], np.ndarray[Any, Any]]
 _COMMUTATIVE = frozenset(
     "add and bitwiseand bitwiseor bitwisexor contract equal max mean min mul or sum xor".split()
 )
+# Orders of a constant's own axes that are tried, where sizes do not tell them apart.
+_MOST_ORDERS = 6
 _IDENTITIES_OF_NOTHING = frozenset({"max", "mean", "min", "prod", "sum", "logsumexp"})
 
 
@@ -47,11 +53,13 @@ class Bound:
         term: what is read.
         indices: the node's index for each axis.
         first: indices that come first among a constant's own axes, in this order.
+        through: functions that act on each element of a constant before it is read.
     """
 
     term: Term | Value
     indices: tuple[int, ...]
     first: tuple[int, ...] = ()
+    through: tuple[Digest, ...] = ()
 
 
 @dataclass
@@ -69,6 +77,16 @@ class Canonical:
     terms: dict[Value, Term] = field(default_factory=dict[Value, Term])
     names: dict[Digest, str] = field(default_factory=dict[Digest, str])
     opaque: list[str] = field(default_factory=list[str])
+
+
+def _words(size: Size) -> list[str]:
+    """The symbols that a size is made of, those within expressions too."""
+    return [
+        word
+        for symbol in size.symbols
+        for word in re.split(r"[()+*/ -]+", symbol)
+        if word and not word.isdigit()
+    ]
 
 
 def digest(*parts: object) -> Digest:
@@ -97,11 +115,14 @@ class _Hasher:
     ) -> None:
         self.graph, self.read, self.describe = graph, read, describe
         self.out = Canonical()
+        self._symbols: set[str] = set()
+        self._chains: dict[Value, tuple[Value, tuple[int, ...], tuple[Digest, ...]]] = {}
         self._bytes: dict[tuple[Value, tuple[int, ...]], Digest] = {}
 
     def run(self) -> Canonical:
         for place, tensor in enumerate(self.graph.inputs):
             value = self.graph.views[tensor].value
+            self._symbols |= {word for size in value.sizes for word in _words(size)}
             head = digest("input", place, tensor.name, value.dtype, self._sizes(value))
             self._name(value, head)
         for node in self.graph.nodes:
@@ -120,23 +141,35 @@ class _Hasher:
         return self.out.terms[value]
 
     def _name(self, value: Value, head: Digest) -> None:
+        # Sizes: 12 as 3 x 4 and as 4 x 3 have the same places.
+        head_and_sizes = digest(head, self._sizes(value))
         names = [
-            digest(head, n, k) for n, group in enumerate(value.native) for k in range(len(group))
+            digest(head_and_sizes, n, k)
+            for n, group in enumerate(value.native)
+            for k in range(len(group))
         ]
         self.out.terms[value] = Term(head, tuple(names))
 
     def constant(self, value: Value, order: tuple[int, ...]) -> Digest:
         """The hash of a constant's raw bytes with its axes in ``order``."""
+        if not order and (number := self.number(value)) is not None:
+            # A scalar is its number: epsilon may be an attribute or a constant.
+            return digest("scalar", number)
+        return digest(self.elements(value, order), [str(value.sizes[axis]) for axis in order])
+
+    def number(self, value: Value) -> float | None:
+        """The number that a float constant of one element holds."""
+        array = self.read(value.tensor)
+        real = array.size == 1 and array.dtype.kind in "fV"
+        return float(array.reshape(-1)[0]) if real else None
+
+    def elements(self, value: Value, order: tuple[int, ...]) -> Digest:
+        """The hash of a constant's raw bytes in row-major order of the axes ``order``."""
         key = (value, order)
         if key not in self._bytes:
             sizes = [size.known or 0 for size in value.sizes]
             array = self.read(value.tensor)
-            if not order and array.dtype.kind not in "OUSbiu":
-                # A scalar is its number: epsilon may be an attribute or a constant.
-                self._bytes[key] = digest("scalar", float(array.reshape(-1)[0]))
-                return self._bytes[key]
-            head = repr((value.dtype, [sizes[axis] for axis in order])).encode()
-            state = hashlib.blake2b(head, digest_size=16)
+            state = hashlib.blake2b(value.dtype.encode(), digest_size=16)
             if array.dtype.kind in "OUS":
                 state.update(repr(array.tolist()).encode())
             else:
@@ -148,9 +181,40 @@ class _Hasher:
     def bound(self, use: Use) -> Bound:
         """An operand for `combine`."""
         value = use.value
-        if value.constant and use.indices:
+        if not use.indices:
+            return Bound(self.term(value), ())
+        if value.constant:
             return Bound(value, use.indices)
+        if value in self._chains:
+            base, axes, through = self._chains[value]
+            return Bound(base, tuple(use.indices[axis] for axis in axes), through=through)
         return Bound(self.term(value), use.indices)
+
+    def chain(self, node: Node) -> None:
+        """Remember a function of one constant: its axes are the constant's, without an order."""
+        uses = [(slot, use) for slot, use in enumerate(node.operands) if use is not None]
+        wide = [(slot, use) for slot, use in uses if use.indices]
+        scalars = [(slot, use.value) for slot, use in uses if not use.indices]
+        if len(wide) != 1 or not all(value.constant for _, value in scalars):
+            return
+        slot, use = wide[0]
+        base, axes, through = self._chains.get(
+            use.value, (use.value, tuple(range(len(use.indices))), ())
+        )
+        result = node.results[0]
+        if not base.constant or sorted(use.indices) != sorted(result.indices):
+            return
+        place = {index: axis for axis, index in enumerate(result.indices)}
+        moved = tuple(place[use.indices[axis]] for axis in axes)
+        if node.fn == "scale":
+            step = digest("mul", (), [digest("scalar", float(str(node.attrs[0])))])
+        elif node.fn in _COMMUTATIVE:
+            others = sorted(self.term(value).digest for _, value in scalars)
+            step = digest(node.fn, node.attrs, others)
+        else:
+            others = [(n, self.term(value).digest) for n, value in scalars]
+            step = digest(node.fn, node.attrs, others, slot)
+        self._chains[result.value] = (base, moved, (*through, step))
 
     def combine(
         self,
@@ -204,7 +268,9 @@ class _Hasher:
             hashed.append((slot, head, [names[b.indices[axis]] for axis in order]))
         apart = [names[index] for index in special]
         kept = sorted(names[index] for index in result)
-        told = [item for item in extra if item != ()]
+        told = list(extra)
+        while told and told[-1] == ():
+            told.pop()
         head = digest(fn, told, hashed, apart, kept)
         return Term(head, tuple(names[index] for index in result))
 
@@ -223,8 +289,14 @@ class _Hasher:
                 (a for a in own if b.indices[a] in b.first),
                 key=lambda a: b.first.index(b.indices[a]),
             )
-            order = (*named, *front, *(a for a in own if a not in front))
-            found.append((slot, b, self.constant(b.term, order), order))
+            rest = [a for a in own if a not in front]
+            head, order = min(
+                (self.constant(b.term, order), order)
+                for order in _orders((*named, *front), rest, b.term)
+            )
+            if b.through:
+                head = digest(head, b.through)
+            found.append((slot, b, head, order))
         return found
 
     # ---- nodes --------------------------------------------------------------------------------
@@ -238,8 +310,9 @@ class _Hasher:
         rule = PRIMITIVES.get(node.kind)
         assert rule is not None
         for number, use in enumerate(node.results):
-            if use.value.tensor.contents is not None:
-                self._name(use.value, digest("sizes", *map(str, use.value.tensor.contents)))
+            contents = self.contents(use)
+            if contents is not None:
+                self._name(use.value, digest("sizes", *map(str, contents)))
             else:
                 self.out.terms[use.value] = rule(self, node, number)
         self._record(node)
@@ -249,7 +322,7 @@ class _Hasher:
             self.out.opaque.append(str(node.natives[0].op_type))
         head = digest(self.describe(node), *(self._placed(use) for use in node.operands))
         for number, use in enumerate(node.results):
-            contents = use.value.tensor.contents
+            contents = self.contents(use)
             if contents is not None:
                 self._name(use.value, digest("sizes", *map(str, contents)))
             else:
@@ -264,12 +337,26 @@ class _Hasher:
         """A value in a form: hash and the names at each position."""
         if use is None:
             return "absent"
-        contents = use.value.tensor.contents
+        contents = self.contents(use)
         if contents is not None:
             return digest("sizes", *map(str, contents))
+        if use.value.constant:
+            sizes = [str(product([use.value.sizes[a] for a in group])) for group in use.form]
+            return digest("constant", self.elements(use.value, order_of(use.form)), sizes)
         term = self.term(use.value)
         form = [[term.names[axis] for axis in group] for group in use.form]
         return digest(term.digest, form)
+
+    def contents(self, use: Use) -> tuple[Size, ...] | None:
+        """The sizes that a tensor holds, where they follow from the shapes of the inputs.
+
+        Any other symbol was made up for one model, and may mean something else in another.
+        """
+        contents = use.value.tensor.contents
+        if contents is None:
+            return None
+        words = {word for size in contents for word in _words(size)}
+        return contents if words <= self._symbols else None
 
     def placed(self, use: Use | None) -> Digest:
         """As the hash of a pinned operand."""
@@ -281,6 +368,19 @@ class _Hasher:
 
     def _sizes(self, value: Value) -> tuple[str, ...]:
         return tuple(str(size) for size in value.sizes)
+
+
+def _orders(lead: Order, own: Sequence[int], value: Value) -> Iterator[Order]:
+    """Orders of a constant's axes: own ones by size, those of one size in any order."""
+    by_size: dict[int, list[int]] = {}
+    for axis in own:
+        by_size.setdefault(value.sizes[axis].known or 0, []).append(axis)
+    ties = [by_size[size] for size in sorted(by_size)]
+    if prod(factorial(len(tie)) for tie in ties) > _MOST_ORDERS:
+        yield (*lead, *(axis for tie in ties for axis in tie))
+        return
+    for picked in itertools.product(*(itertools.permutations(tie) for tie in ties)):
+        yield (*lead, *(axis for tie in picked for axis in tie))
 
 
 Hasher = _Hasher

@@ -13,6 +13,7 @@ def fold_biases(graph: AxisGraph) -> None:
     """
     outputs = {graph.views[tensor].value for tensor in graph.outputs}
     consumers = graph.consumers()
+    viewed = {graph.views[relayout.source].value for relayout in graph.relayouts}
     gone: set[Node] = set()
     for node in graph.nodes:
         if node.kind is not Kind.CONTRACT or len(node.operands) != 2:
@@ -26,6 +27,8 @@ def fold_biases(graph: AxisGraph) -> None:
         if bias is None or add in gone:
             continue
         node.operands = (*node.operands, bias)
+        node.inner = node.results
+        node.spread = value in viewed
         node.results = (_result(node, add, number),)
         node.natives = (*node.natives, *add.natives)
         node.results[0].value.producer = node

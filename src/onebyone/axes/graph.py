@@ -75,6 +75,8 @@ class Node:
         axis_in: for AXIS, the replaced groups of indices of each operand.
         axis_out: for AXIS, the replacing groups of indices of each result.
         natives: the native nodes that it stands for, in order.
+        inner: results of its natives but the last, which nothing else reads.
+        spread: True where a change of form stands between its natives.
         reason: for OPAQUE, why it was not understood.
     """
 
@@ -90,6 +92,8 @@ class Node:
     axis_in: tuple[Form, ...] = ()
     axis_out: tuple[Form, ...] = ()
     natives: tuple[Any, ...] = ()
+    inner: tuple[Use, ...] = ()
+    spread: bool = False
     reason: str = ""
 
     @property
@@ -110,7 +114,10 @@ class View:
 
 @dataclass(frozen=True)
 class Relayout:
-    """A native node that only changes the form of a value: a reshape or a transpose."""
+    """A native node that only changes the form of a value: a reshape or a transpose.
+
+    ``native`` is None for a change of form within a native node.
+    """
 
     native: Any
     source: Tensor

@@ -38,6 +38,17 @@ def _is_opaque(operation: Operation) -> bool:
     )
 
 
+def _ranks_fit(operation: Operation, meaning: Apply) -> bool:
+    sides = [
+        *zip(operation.inputs, meaning.operands, strict=False),
+        *zip(operation.outputs, meaning.results, strict=False),
+    ]
+    return all(
+        tensor is None or positions is None or len(tensor.shape or ()) == len(positions)
+        for tensor, positions in sides
+    )
+
+
 class _Factor:
     """First pass: every position of every tensor becomes a list of dims."""
 
@@ -63,6 +74,8 @@ class _Factor:
             self.opaque[id(operation)] = meaning.reason
         elif _is_opaque(operation):
             self.opaque[id(operation)] = "a shape is not known, or empty"
+        elif isinstance(meaning, Apply) and not _ranks_fit(operation, meaning):
+            self.opaque[id(operation)] = "its declared shapes contradict its operands"
         elif isinstance(meaning, Permute):
             source = operation.inputs[0]
             assert source is not None

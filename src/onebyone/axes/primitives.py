@@ -7,6 +7,8 @@ addition; a square is a product; a quotient is a product with a reciprocal.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -42,12 +44,15 @@ def _contract(hasher: Hasher, node: Node, number: int) -> Term:
 
 def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
     result = node.results[number].indices
+    hasher.chain(node)
     operands = [hasher.bound(use) for use in node.operands if use is not None]
     absent = tuple(n for n, use in enumerate(node.operands) if use is None)
     if node.fn == "identity":
         return _aligned_bound(hasher, operands[0], result)
     if node.fn == "reciprocal":
         return hasher.combine("recip", operands, result)
+    if node.fn == "div" and _whole_numbers(node):
+        return hasher.combine("whole div", operands, result)
     if node.fn == "div":
         over = _inverse(hasher, operands[1])
         if _scalar(hasher, _use(node, 0)) == 1.0:
@@ -66,6 +71,7 @@ def _aligned_bound(hasher: Hasher, bound: Bound, result: Sequence[int]) -> Term:
     term = bound.term
     if isinstance(term, Value):
         term = hasher.term(term)
+        term = Term(digest(term.digest, bound.through), term.names) if bound.through else term
     return _aligned(term, bound.indices, result)
 
 
@@ -81,6 +87,12 @@ def _scalar(hasher: Hasher, use: Use) -> float | None:
         return None
     array = hasher.read(value.tensor)
     return float(np.asarray(array).reshape(-1)[0]) if array.dtype.kind not in "OUS" else None
+
+
+def _whole_numbers(node: Node) -> bool:
+    """Division of integers rounds: it is no product with a reciprocal."""
+    dtype = node.results[0].value.dtype
+    return "int" in dtype or not dtype
 
 
 def _reduce(hasher: Hasher, node: Node, number: int) -> Term:
@@ -106,34 +118,61 @@ def _axis(hasher: Hasher, node: Node, number: int) -> Term:
     new = {index for group in node.axis_out[number] for index in group}
     kept = [index for index in use.indices if index not in new]
     operands: list[Bound] = []
-    order: list[object] = []
+    bounds: list[object] = []
+    groups: list[list[object]] = []
+    free = True
     for place, operand in enumerate(node.operands):
         if operand is None:
             continue
         if place in node.pinned:
-            # Bounds that are known are among the attributes already, free of positions; what
-            # is picked, and what a pad is filled with, is not.
-            data = (node.fn == "gather") or (node.fn == "pad" and place == 2)
-            if data or operand.value.tensor.contents is None:
-                order.append((place, hasher.placed(operand)))
+            # Bounds that are known are among the attributes already, free of positions.
+            data = node.fn == "gather" or (node.fn == "pad" and place == 2)
+            if data or hasher.contents(operand) is None:
+                bounds.append((place, hasher.placed(operand)))
+                free = free and data
         else:
             group = tuple(i for indices in node.axis_in[place] for i in indices)
             bound = hasher.bound(operand)
-            operands.append(Bound(bound.term, bound.indices, group))
+            operands.append(replace(bound, first=group))
             if isinstance(bound.term, Term):
                 names = dict(zip(bound.indices, bound.term.names, strict=True))
-                order.append([[names[i] for i in indices] for indices in node.axis_in[place]])
+                groups.append([[names[i] for i in indices] for indices in node.axis_in[place]])
             else:
-                order.append([len(indices) for indices in node.axis_in[place]])
+                groups.append([len(indices) for indices in node.axis_in[place]])
+                free = False
     sizes = [[str(node.sizes[i]) for i in group] for group in node.axis_out[number]]
+    common, each = _by_group(node)
+    # The order in which the native node lists its axes is layout, too.
+    count = len(sizes) if free and len(operands) == 1 else 0
+    rank = sorted(range(count), key=lambda k: digest(groups[0][k], each[k], sizes[k]))
+    if rank:
+        groups = [[groups[0][k] for k in rank]]
+        sizes, each = [sizes[k] for k in rank], [each[k] for k in rank]
     shared = [i for i in kept if i not in replaced]
     fn = "slice" if node.fn == "subsample" else node.fn
-    term = hasher.combine(fn, operands, shared, node.attrs, order, sizes, number)
+    told = (common, each, bounds, groups, sizes, number)
+    term = hasher.combine(fn, operands, shared, told)
     names = dict(zip(shared, term.names, strict=True))
-    for k, group in enumerate(node.axis_out[number]):
-        for j, index in enumerate(group):
+    for k, place in enumerate(rank or range(len(sizes))):
+        for j, index in enumerate(node.axis_out[number][place]):
             names[index] = digest("new", term.digest, k, j)
     return Term(term.digest, tuple(names[index] for index in use.indices))
+
+
+def _by_group(node: Node) -> tuple[Sequence[object], list[object]]:
+    """Attributes of the whole node, and those of each group of axes that it replaces."""
+    count = len(node.axis_out[0])
+    if node.fn in ("slice", "subsample"):
+        found: list[object] = []
+        for k in range(count):
+            found.append(
+                [None if a is None else cast("Sequence[object]", a)[k] for a in node.attrs]
+            )
+        return (), found
+    if node.fn == "pad":
+        return node.attrs[:2], list(node.attrs[2:])
+    # What an Expand does is in the sizes.
+    return (() if node.fn == "expand" else node.attrs), [None] * count
 
 
 def _norm(hasher: Hasher, node: Node, number: int) -> Term:

@@ -262,7 +262,7 @@ def linear_form(
         groups = [*lead, tuple(rest), tail] if lead else [*rows, tail]
     else:
         groups = [tuple(x.indices[k] for k in group) for group in form]
-    if len(groups) < 2 or groups[-1] != tail:
+    if not groups or groups[-1] != tail:
         return None
     if lead and groups[:-1] != [*lead, tuple(rest)]:
         return None

@@ -151,9 +151,19 @@ class Forms:
         if isinstance(step, Move):
             found = list(self._moved(step))
         else:
-            found = list(self._node(step))
+            found = [variant for variant in self._node(step) if self._in_order(step, variant)]
         # Of equal variants the first counts: a node that stays comes first.
         return list({(v.reads, v.writes): v for v in reversed(found)}.values())[::-1]
+
+    def _in_order(self, node: Node, variant: Variant) -> bool:
+        """Whether a form variant has the orders that were picked.
+
+        One form of the data may be read as a convolution's input in a second way, whose result
+        has another order.
+        """
+        picked = self.picked[node]
+        pairs = zip((*picked.reads, *picked.writes), (*variant.reads, *variant.writes), strict=True)
+        return all(order is None or order_of(form) == order for order, form in pairs)
 
     def _moved(self, move: Move) -> Iterator[Variant]:
         here, there = (move.value, move.source), (move.value, move.target)
@@ -191,6 +201,8 @@ class Forms:
 
     def _may_stay(self, node: Node) -> bool:
         """Whether the native node has the form that was picked."""
+        if node.spread:
+            return False
         tag = self.picked[node].tag
         if tag == "conv":
             return self.orders.is_convolution(node)

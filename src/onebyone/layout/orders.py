@@ -141,6 +141,14 @@ class Orders:
                 carried = [*indices[:start], *there, *indices[end:]]
                 if not other.value.constant:
                     self._add(other.value, tuple(axis[i] for i in carried))
+        y = node.operands[own.weight]
+        assert y is not None
+        if not y.value.constant:
+            axis = {index: k for k, index in enumerate(y.indices)}
+            for order in list(self.found[x.value]):
+                summed = [x.indices[k] for k in order if x.indices[k] in own.summed]
+                self._add(y.value, tuple(axis[i] for i in (*own.batch, *own.columns, *summed)))
+                self._add(y.value, tuple(axis[i] for i in (*own.batch, *summed, *own.columns)))
 
     def _spread(self, node: Node) -> None:
         """Carry candidate orders from each side of a free node to all others."""

@@ -27,6 +27,7 @@ class Constants:
         self.emitter = emitter
         self._held: dict[tuple[Value, Form], ir.Value] = {}
         self._vectors: dict[tuple[int, ...], ir.Value] = {}
+        self._integers: dict[int, ir.Value] = {}
         self._demands = self._count()
         self._weights = {
             use.value
@@ -64,6 +65,13 @@ class Constants:
             name = "onebyone.ints." + "_".join(str(v) for v in values[:8])
             self._vectors[values] = self._initializer(name, tensor)
         return self._vectors[values]
+
+    def integer(self, number: int) -> ir.Value:
+        """An int64 scalar."""
+        if number not in self._integers:
+            tensor = ir.tensor(np.asarray(number, np.int64))
+            self._integers[number] = self._initializer(f"onebyone.int.{number}", tensor)
+        return self._integers[number]
 
     def scalar(self, number: float, dtype: ir.DataType) -> ir.Value:
         """A scalar of a float type."""

@@ -14,6 +14,7 @@ from onebyone.axes.graph import AxisGraph, Form, Node, Value, order_of
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
 from onebyone.dialects.onnx.constants import Constants
+from onebyone.dialects.onnx.dead import detach
 from onebyone.dialects.onnx.emit_nodes import express
 from onebyone.dialects.onnx.emit_sizes import SizeVectors
 from onebyone.dialects.onnx.lift import Reader
@@ -35,12 +36,15 @@ class Emitter:
         self._names = {v.name for n in model.graph for v in n.outputs if v.name}
         self._names |= {v.name for v in model.graph.inputs if v.name}
         self._names |= set(model.graph.initializers)
+        self._output_names = {tensor.key.name for tensor in plan.graph.outputs}
         self._node_names = {n.name for n in model.graph if n.name}
         self._pushed: set[ir.Node] = set()
         self._waiting: dict[Value, Node] = {}
         self._groups = _groups(self.graph)
         self._relayouts: dict[tuple[Value, Form], list[tuple[ir.Node, Form]]] = {}
         for relayout in self.graph.relayouts:
+            if relayout.native is None:
+                continue  # between the parts of a native node
             source, target = self.graph.views[relayout.source], self.graph.views[relayout.target]
             self._relayouts.setdefault((target.value, target.form), []).append(
                 (relayout.native, source.form)
@@ -65,8 +69,7 @@ class Emitter:
         graph.remove(old)
         for node in old:
             if node not in self._pushed:
-                for index in range(len(node.inputs)):
-                    node.replace_input_with(index, None)
+                detach(node)
         graph.extend(self.nodes)
         for place, value in enumerate(outputs):
             graph.outputs[place] = value
@@ -88,7 +91,13 @@ class Emitter:
 
     def native(self, value: ir.Value) -> ir.Value:
         """The value that now holds what the original model's ``value`` held."""
-        view = self.graph.views[self.reader.tensors[value]]
+        tensor = self.reader.tensors[value]
+        if tensor not in self.graph.views:
+            # A constant that no operation reads, such as a Gemm's C where beta is 0.
+            if (producer := value.producer()) is not None and producer not in self._pushed:
+                self.push(producer)
+            return value
+        view = self.graph.views[tensor]
         return self.get(view.value, view.form)
 
     def put(self, value: Value, form: Form, held: ir.Value) -> None:
@@ -229,6 +238,9 @@ class Emitter:
             return
         group = self._groups[node]
         if node is group[-1]:
+            for member in group:
+                for use in member.inner:
+                    self.put(use.value, use.form, use.value.tensor.key)
             for native in dict.fromkeys(n for member in group for n in member.natives):
                 self._keep(native, group)
             for member in group:
@@ -275,7 +287,7 @@ class Emitter:
         if held is old:
             return old
         taken = held.is_graph_input() or held.is_graph_output() or held.is_initializer()
-        if taken or held.producer() not in self._pushed or held.name in self._outputs():
+        if taken or held.producer() not in self._pushed or held.name in self._output_names:
             held = self.op("Identity", [held], {}, name=old.name or "")
         name = old.name
         old.name = self.unique(f"{name}/original")
@@ -284,9 +296,6 @@ class Emitter:
         held.doc_string = old.doc_string
         held.metadata_props.update(old.metadata_props)
         return held
-
-    def _outputs(self) -> set[str | None]:
-        return {tensor.key.name for tensor in self.graph.outputs}
 
 
 def _groups(graph: AxisGraph) -> dict[Node, list[Node]]:

@@ -70,6 +70,8 @@ def _name(node: Node) -> str:
 def _contract(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
     if variant.tag == "conv":
         return _conv(emitter, node, variant, inputs)
+    if variant.tag in ("kept", "native"):
+        return _same_contract(emitter, node, variant, inputs)
     if variant.tag == "product":
         a, b = inputs[:2]
         swapped = bool(variant.detail)
@@ -77,6 +79,32 @@ def _contract(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) ->
         pair = (b, a) if swapped else (a, b)
         return [emitter.op("MatMul", pair, {}, like=like, rule="matrix product", name=_name(node))]
     return _linear(emitter, node, variant, inputs)
+
+
+def _same_contract(
+    emitter: Emitter, node: Node, variant: Variant, inputs: Inputs
+) -> list[ir.Value]:
+    """The sum of products of a native node that had to be taken to its parts."""
+    native: ir.Node = node.natives[0]
+    attributes: dict[str, object] = {}
+    drop: tuple[str, ...] = ()
+    if native.op_type == "Conv":
+        kernel = [_size(use_of(node, 1), group) for group in use_of(node, 1).form[2:]]
+        strides = native.attributes.get("strides")
+        if strides is not None:
+            pairs = zip(strides.as_ints(), kernel, strict=True)
+            attributes["strides"] = [1 if k == 1 else stride for stride, k in pairs]
+    elif native.op_type == "Gemm":
+        drop = ("alpha", "beta")
+    bias = inputs[2] if len(inputs) > 2 else None
+    direct = bias is None or len(variant.reads[2]) == 1
+    values = inputs if direct else inputs[:2]
+    held = clone(emitter, node, values, attributes, drop=drop)
+    if direct:
+        return held
+    like = node.results[0].value
+    emitter.shaped(held[0], like, variant.writes[0])
+    return [emitter.op("Add", [held[0], bias], {}, like=like, rule="bias", name=_bias_name(node))]
 
 
 def _data_and_weight(node: Node) -> tuple[int, int]:
@@ -132,7 +160,7 @@ def _bias_name(node: Node) -> str:
 def _pointwise(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
     native: ir.Node = node.natives[0]
     like = node.results[0].value
-    if native.op_type != "Gemm":
+    if node.fn != "scale" and native.op_type not in ("Gemm", "ConvTranspose"):
         return clone(emitter, node, inputs)
     if node.fn == "scale":
         factor = node.attrs[0]
@@ -141,13 +169,13 @@ def _pointwise(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -
         assert dtype is not None
         scalar = emitter.constants.scalar(factor, dtype)
         return [emitter.op("Mul", [inputs[0], scalar], {}, like=like, rule="Gemm's factor")]
-    return [emitter.op("Add", inputs, {}, like=like, rule="Gemm's bias")]
+    return [emitter.op("Add", inputs, {}, like=like, rule="bias")]
 
 
 def _position(use: Use, form: Form, indices: Sequence[int]) -> int:
-    """The position that holds exactly ``indices``; where there are none, a position of size 1."""
+    """The position that holds exactly ``indices``; where there are none, the last of size 1."""
     wanted = tuple(indices)
-    for place, group in enumerate(form):
+    for place, group in reversed(list(enumerate(form))):
         if tuple(use.indices[axis] for axis in group) == wanted:
             return place
     raise AssertionError(f"no position for {wanted} in {form}")
@@ -156,11 +184,7 @@ def _position(use: Use, form: Form, indices: Sequence[int]) -> int:
 def _along(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
     axis = _position(use_of(node, 0), variant.reads[0], node.along)
     if node.fn == "cumsum":
-        native: ir.Node = node.natives[0]
-        dtype = ir.DataType.INT64 if native.inputs[1] is None else native.inputs[1].dtype
-        vector = emitter.constants.vector((axis,))
-        where = emitter.op("Squeeze", [vector], {}, name=_name(node)) if dtype else vector
-        return clone(emitter, node, [inputs[0], where])
+        return clone(emitter, node, [inputs[0], emitter.constants.integer(axis)])
     return clone(emitter, node, inputs, {"axis": axis})
 
 

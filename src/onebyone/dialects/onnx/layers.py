@@ -48,7 +48,7 @@ class OnnxAbilities:
 
     def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
         """Before opset 13 softmax runs over all positions from its axis on: it must be last."""
-        if self.opset >= 13 or node.fn == "cumsum" or not node.along:
+        if self.opset >= 13 or node.fn == "cumsum":
             return True
         return bool(slots) and slots[-1] < 0
 

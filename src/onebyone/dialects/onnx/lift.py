@@ -40,11 +40,14 @@ class Reader:
         if value not in self.tensors:
             constant = ir.convenience.get_const_tensor(value)
             is_input = value.is_graph_input()
+            known = constant is not None and not is_input
+            own = tuple(Size(d) for d in constant.shape.numpy()) if constant and known else None
             self.tensors[value] = Tensor(
                 key=value,
-                shape=_static_shape(value) or _declared_shape(value),
+                # A graph output may be declared with symbols and yet be a constant.
+                shape=own or _static_shape(value) or _declared_shape(value),
                 dtype=value.dtype.name.lower() if value.dtype is not None else "",
-                constant=constant is not None and not is_input,
+                constant=known,
                 name=value.name or "",
                 contents=None if is_input else self.contents.get(value),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onebyone.axes.positional import Apply, Kind, Meaning, Position, Unknown
+from onebyone.axes.positional import Apply, Kind, Meaning, Position, Regroup, Unknown
 from onebyone.dialects.onnx import attributes as at
 from onebyone.dialects.onnx.lift import Handler, Reader, Reading
 
@@ -32,6 +32,9 @@ REDUCE = {
     "ReduceSum": "sum",
     "ReduceSumSquare": "sumsquare",
 }
+
+# Reductions that leave a single element as it is.
+_IDENTITIES = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum")
 
 
 def axis_labels(rank: int) -> tuple[Position, ...]:
@@ -65,7 +68,8 @@ def pointwise(reader: Reader, node: ir.Node) -> Meaning:
     skip = frozenset({"consumed_inputs"})
     attrs: list[object] = list(at.hashable(node, skip))
     if node.op_type == "Cast":
-        attrs = [node.attributes["to"].as_int()]
+        skip = frozenset({"to"})
+        attrs = [node.attributes["to"].as_int(), *at.hashable(node, skip)]
     return Apply(
         Kind.POINTWISE,
         POINTWISE[node.op_type],
@@ -147,6 +151,13 @@ def reduce(reader: Reader, node: ir.Node) -> Meaning | Reading:
     axes = reduced_axes(reader, node, len(shape))
     if axes is None:
         return Unknown("a reduction over axes that are computed at run time")
+    if all(shape[axis].is_one for axis in axes):
+        # An empty list of axes would mean all of them: there is no way to write it elsewhere.
+        if node.op_type not in _IDENTITIES:
+            return Unknown("a reduction over axes of size 1 alone")
+        keep = at.integer(node, "keepdims", 1)
+        rest = (size for axis, size in enumerate(shape) if keep or axis not in axes)
+        return Reading(Regroup(), tuple(rest))
     return _reduction(node, len(shape), REDUCE[node.op_type], axes, ())
 
 
@@ -156,6 +167,8 @@ def arg(reader: Reader, node: ir.Node) -> Meaning:
     if not shape:
         return Unknown("a shape is not known")
     axis = at.integer(node, "axis", 0) % len(shape)
+    if shape[axis].is_one:
+        return Unknown(f"{node.op_type} over an axis of size 1")
     last = at.integer(node, "select_last_index", 0)
     return _reduction(node, len(shape), node.op_type.lower(), [axis], (last,))
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from onebyone.axes.fold import fold_biases
 from onebyone.axes.graph import Node
+from onebyone.dialects.onnx.dead import remove_dead
 from onebyone.dialects.onnx.emit import Emitter
 from onebyone.dialects.onnx.layers import OnnxAbilities, counts, describe, keep_reason, node_name
 from onebyone.dialects.onnx.read import read
@@ -27,7 +27,9 @@ class Planned:
     ) -> None:
         self.model = model
         self.target = target
-        self.before = model.graph
+        # Shape inference may say more of an output than the model does.
+        self._declared = [(value, value.type, value.shape) for value in model.graph.outputs]
+        remove_dead(model.graph)
         lifted = read(model)
         self.graph, self._reader = lifted.graph, lifted.reader
         fold_biases(self.graph)
@@ -45,7 +47,9 @@ class Planned:
     def emit(self) -> None:
         """Rewrite the model."""
         Emitter(self.model, self.plan, self._reader).run()
-        RemoveUnusedNodesPass()(self.model)
+        for value, (_, type_, shape) in zip(self.model.graph.outputs, self._declared, strict=True):
+            value.type, value.shape = type_, shape
+        remove_dead(self.model.graph)
         left = sum(not layer.after.startswith("Conv") for layer in self._layers if layer.case)
         self._after = counts(self.model.graph, left)
 

@@ -9,7 +9,13 @@ import onnx_ir as ir
 
 from onebyone.axes.graph import AxisGraph
 from onebyone.axes.lift import lift
-from onebyone.dialects.onnx import lift_contract, lift_layout, lift_norm, lift_pointwise
+from onebyone.dialects.onnx import (
+    lift_contract,
+    lift_layout,
+    lift_norm,
+    lift_pointwise,
+    lift_window,
+)
 from onebyone.dialects.onnx._save import skeleton
 from onebyone.dialects.onnx.lift import Handler, Reader, is_symbol
 
@@ -18,6 +24,7 @@ TABLE: dict[str, Handler] = {
     **lift_layout.TABLE,
     **lift_contract.TABLE,
     **lift_norm.TABLE,
+    **lift_window.TABLE,
 }
 
 
