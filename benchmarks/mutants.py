@@ -26,11 +26,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
+from tests import zoo
+from tests.mutants import mutants
 
 import onebyone
 from onebyone.certify.certificate import Certificate
-from tests import zoo
-from tests.mutants import mutants
 
 MODELS = (*zoo.FAMILIES, "vgg", "nhwc-flatten", "bert-dynamic")
 LAYERS = ("weights", "structure", "field", "rounding")

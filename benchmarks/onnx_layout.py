@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from tests import zoo
 
 from benchmarks.timing import CLOCKS, ENGINES, Times, interleaved, table
-from tests import zoo
 
 MODELS = ("vit", "bert", "convnext", "swin", "ppocr-rec", "minilm")
 TARGETS = ("conv", "conv-native-norm", "linear", "onnxruntime-cpu")
@@ -35,9 +35,7 @@ def converted(model: Path, target: str, folder: Path) -> tuple[Path, dict[str, A
     """Our file for a target, and its report."""
     out, report = folder / f"{target}.onnx", folder / f"{target}.json"
     words = ["convert", str(model), str(out), "--target", target, "--report", str(report)]
-    subprocess.run(
-        [sys.executable, "-c", _CLI, *words], check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run([sys.executable, "-c", _CLI, *words], check=True, stdout=subprocess.DEVNULL)
     return out, json.loads(report.read_text())
 
 

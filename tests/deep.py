@@ -54,8 +54,9 @@ def encoder(layers: int) -> onnx.ModelProto:
         k = op("Mul", f"{at}k.scaled", heads(f"{at}k", h1, [0, 2, 3, 1]), factor)
         v = heads(f"{at}v", h1, [0, 2, 1, 3])
         weights = op("Softmax", f"{at}weights", op("MatMul", f"{at}scores", q, k), axis=-1)
-        mixed = op("Transpose", f"{at}mixed", op("MatMul", f"{at}context", weights, v),
-                   perm=[0, 2, 1, 3])
+        mixed = op(
+            "Transpose", f"{at}mixed", op("MatMul", f"{at}context", weights, v), perm=[0, 2, 1, 3]
+        )
         joined = op("Reshape", f"{at}joined", mixed, join_shape)
         x = op("Add", f"{at}sum1", x, linear(f"{at}o", joined, _WIDTH, _WIDTH))
         inner = linear(f"{at}up", norm(f"{at}norm2", x), _WIDTH, 2 * _WIDTH)
