@@ -399,3 +399,23 @@ def test_errors_are_one_printable_line(tmp_path: Path) -> None:
         files.load(tmp_path / "in.onnx")
     assert str(caught.value).isprintable()
     assert r"w\x1b[31m\n\u202e" in str(caught.value)
+
+
+def test_external_weights_are_not_read_when_a_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Several of them: whether one is told from another must not hang on luck with addresses.
+    names = ["x", *(f"w{n}" for n in range(20))]
+    node = onnx.helper.make_node("Sum", names, ["y"])
+    arrays = {name: np.ones((2, 64), np.float32) for name in names[1:]}
+    file = tmp_path / "m.onnx"
+    onnx.save(small.model([node], arrays), file, save_as_external_data=True, size_threshold=0)
+
+    def read_in(*arguments: object) -> None:
+        raise AssertionError("a weight was read")
+
+    monkeypatch.setattr(files, "_read_in", read_in)
+    found = files.load(file)
+    stored = [v.const_value for v in found.graph.initializers.values()]
+    assert len(stored) == 20
+    assert all(isinstance(tensor, files.StoredTensor) for tensor in stored)
