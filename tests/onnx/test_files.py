@@ -407,7 +407,7 @@ def test_external_weights_are_not_read_when_a_model_is_loaded(
     # Several of them: whether one is told from another must not hang on luck with addresses.
     names = ["x", *(f"w{n}" for n in range(20))]
     node = onnx.helper.make_node("Sum", names, ["y"])
-    arrays = {name: np.ones((2, 64), np.float32) for name in names[1:]}
+    arrays = {name: np.ones((4, 2, 64), np.float32) for name in names[1:]}
     file = tmp_path / "m.onnx"
     onnx.save(small.model([node], arrays), file, save_as_external_data=True, size_threshold=0)
 
