@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onebyone.layout.targets import Target, find_target
@@ -148,6 +150,14 @@ def _own(model: Model, dims: Mapping[str, int] | None) -> onnx_ir.Model:
 
 
 def _timed(report: Report, start: float) -> Report:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return replace(report, seconds=time.monotonic() - start, peak_memory=_peak_memory())
+
+
+def _peak_memory() -> int:
+    """Bytes of memory that this process held at most."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        # Linux: getrusage would count the parent's memory at the fork, too.
+        with Path("/proc/self/status").open() as lines:
+            return int(next(x for x in lines if x.startswith("VmHWM")).split()[1]) * 1024
     scale = 1 if sys.platform == "darwin" else 1024
-    return replace(report, seconds=time.monotonic() - start, peak_memory=peak * scale)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

@@ -387,7 +387,8 @@ def expand(b: Builder, x: Val) -> Val | None:
         shape = [b.pick([1, 2]), *shape]
     if math.prod(shape) > 4096:
         return None
-    told = [1 if d == e and b.chance(0.3) else d for d, e in zip(shape[::-1], x.shape[::-1])][::-1]
+    pairs = zip(shape[::-1], x.shape[::-1], strict=False)
+    told = [1 if d == e and b.chance(0.3) else d for d, e in pairs][::-1]
     told = shape[: len(shape) - len(told)] + told
     return moved(x, b.one("Expand", [x.name, b.ints(told)]), tuple(shape))
 

@@ -111,7 +111,7 @@ class Forms:
                 place = number((view.value, order_of(view.form)))
                 problem.choices.append(Choice([pin], (place,), ()))
         for place, n in numbers.items():
-            problem.price[n] = 1.0
+            problem.price[n] = self.orders.target.reshape
             if place[0].producer is None and place[1] == order_of(place[0].native):
                 problem.given[n] = place[0].native
         solution = solve(problem, seconds=seconds)

@@ -85,12 +85,14 @@ class Orders:
             summed = [i for i in natural if i in own.summed]
             rest = [i for i in natural if i not in own.summed and i not in own.batch]
             groups = list(own.batch)
-            for cut in self._cuts(node, own, rest):
-                if self.target.form == "conv":
+            wanted: list[tuple[list[int], list[int]]] = []
+            if "conv" in self.target.forms:
+                for cut in self._cuts(node, own, rest):
                     read = [*rest[:cut], *groups, *summed, *rest[cut:]]
-                    write = [*rest[:cut], *groups, *own.columns, *rest[cut:]]
-                else:
-                    read, write = [*groups, *rest, *summed], [*groups, *rest, *own.columns]
+                    wanted.append((read, [*rest[:cut], *groups, *own.columns, *rest[cut:]]))
+            if "linear" in self.target.forms:
+                wanted.append(([*groups, *rest, *summed], [*groups, *rest, *own.columns]))
+            for read, write in wanted:
                 self._add(x.value, tuple(axis[i] for i in read))
                 self._add(result.value, tuple(out[i] for i in write))
             if not y.value.constant:
@@ -111,8 +113,6 @@ class Orders:
 
     def _cuts(self, node: Node, own: Roles, rest: list[int]) -> list[int]:
         """Where the channels may go among the other axes: behind the batch first."""
-        if self.target.form != "conv":
-            return [0]
         x = node.operands[own.data]
         assert x is not None
         marked = {x.indices[k] for k in self.batch[x.value]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onebyone.axes.graph import AxisGraph, Form, Node, Value, order_of
+from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, order_of
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import Size, product
 from onebyone.layout.forms import Formed, Forms, Move
@@ -125,6 +125,11 @@ def _moves(graph: AxisGraph, picked: dict[Node, Variant]) -> list[Move]:
 def remaining_moves(plan: Plan) -> tuple[Region, ...]:
     """The moves of a plan, described for people."""
     found: list[Region] = []
+    readers: dict[tuple[Value, Order], set[str]] = {}
+    for node, picked in plan.orders.items():
+        for use, order in zip(node.operands, picked.reads, strict=True):
+            if use is not None and order is not None:
+                readers.setdefault((use.value, order), set()).add(node.fn)
     for move, variant in plan.forms.moves:
         sizes = move.value.sizes
 
@@ -133,16 +138,11 @@ def remaining_moves(plan: Plan) -> tuple[Region, ...]:
 
         producer = move.value.producer
         before = "input" if producer is None else producer.fn
-        readers = [
-            node.fn
-            for node, picked in plan.orders.items()
-            for use, order in zip(node.operands, picked.reads, strict=True)
-            if use is not None and use.value is move.value and order == move.target
-        ]
+        after = sorted(readers.get((move.value, move.target), ()))
         found.append(
             Region(
                 value=move.value.tensor.name,
-                between=f"{before} -> {', '.join(sorted(set(readers))) or 'output'}",
+                between=f"{before} -> {', '.join(after) or 'output'}",
                 source=shape(variant.reads[0]),
                 target=shape(variant.writes[0]),
                 bytes=size_in_bytes(move.value),

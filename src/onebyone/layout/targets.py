@@ -1,4 +1,4 @@
-"""Targets: which forms are allowed, and what moves and detours cost.
+"""Targets: which form layers take, and what moves, detours and layers cost. Data, read from TOML.
 
 Costs are in bytes: a transpose of a tensor costs the bytes of the tensor, everything else is
 weighed against that.
@@ -7,57 +7,107 @@ weighed against that.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
 
 from onebyone.errors import InputError
+
+FORMS = ("conv", "linear", "any")
+CLASSES = ("attention", "head", "grouped", "patch", "whole")
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a layer costs in one form.
+
+    Attributes:
+        mac: for each multiply-add.
+        data: for each byte of its input and output.
+        weight: for each byte of its weight.
+        layer: whatever its size.
+    """
+
+    mac: float = 0.0
+    data: float = 0.0
+    weight: float = 0.0
+    layer: float = 0.0
+
+    def of(self, macs: int, data: int, weight: int) -> float:
+        """The cost of a layer of ``macs`` multiply-adds that moves so many bytes."""
+        return self.mac * macs + self.data * data + self.weight * weight + self.layer
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a deployment target prefers.
+    """What a deployment target prefers. ``docs/targets.md`` describes each entry.
 
     Attributes:
         name: its name.
-        form: ``conv`` or ``linear``: the form that FC layers take.
+        form: ``conv`` or ``linear``: the form that FC layers take; ``any``: whatever costs least.
         move: cost of a transpose for each byte that it moves.
-        move_overhead: cost of a transpose whatever its size, in bytes.
-        spelled_norm: cost for each byte of a normalisation that is written as its primitives; None
-            forbids it.
+        move_overhead: cost of a transpose whatever its size.
+        reshape: cost of a reshape, in the choice of positions, where a changed node costs 0.01.
+        spelled_norm: cost for each byte of a layer or RMS norm that is written as its primitives;
+            None forbids it.
         token_as_batch: cost for each byte of the input of a convolution that counts tokens as
-            batch, ``[tokens, C, 1, 1]``.
-        reshape: cost of a reshape against that of a node that had to change.
+            batch, ``[tokens, C, 1, 1]``; with S positions beside them, an S-th of it.
+        softmax_inside: cost for each byte of a softmax along an axis that is not the last.
+        changed: cost for each byte of the result of an operator that is no layer and leaves its
+            native order.
+        margin: share that a layer's price rises by where it does not stay as it is.
+        conv: price of a layer as a convolution.
+        linear: price of a layer as a matrix product.
         refuse: name patterns of layers that stay as they are.
+        refuse_classes: classes of layers that stay as they are.
     """
 
     name: str
     form: str
     move: float = 1.0
     move_overhead: float = 256.0
+    reshape: float = 1.0
     spelled_norm: float | None = 0.3
     token_as_batch: float = 4.0
-    reshape: float = 1.0
+    softmax_inside: float = 0.0
+    changed: float = 0.0
+    margin: float = 0.0
+    conv: Price = field(default_factory=Price)
+    linear: Price = field(default_factory=Price)
     refuse: tuple[str, ...] = ()
+    refuse_classes: tuple[str, ...] = ()
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms that a layer may be given."""
+        return ("conv", "linear") if self.form == "any" else (self.form,)
 
 
-TARGETS: dict[str, Target] = {
-    target.name: target
-    for target in (
-        Target("conv", "conv"),
-        Target("conv-native-norm", "conv", spelled_norm=None),
-        Target("linear", "linear"),
-    )
-}
+def shipped() -> tuple[str, ...]:
+    """The names of the targets that come with the package."""
+    files = (entry.name for entry in _folder().iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
 
 
 def find_target(target: str | os.PathLike[str] | Target) -> Target:
-    """A target by its name.
+    """A target by its name, or from a TOML file.
 
     Raises:
-        InputError: there is no such target.
+        InputError: there is no such target, or the file is wrong; names the line and the cure.
     """
+    from onebyone.layout.target_files import parse_target, read_target
+
     if isinstance(target, Target):
         return target
-    found = TARGETS.get(str(target))
-    if found is None:
-        raise InputError(f"there is no target {str(target)!r}; choose from {', '.join(TARGETS)}")
-    return found
+    name = os.fspath(target)
+    if name in shipped():
+        text = (_folder() / f"{name}.toml").read_text(encoding="utf-8")
+        return parse_target(text, name, f"{name}.toml")
+    if name.endswith(".toml") or Path(name).exists():
+        return read_target(Path(name))
+    choices = ", ".join(shipped())
+    raise InputError(f"there is no target {name!r}; choose from {choices}, or give a TOML file")
+
+
+def _folder() -> resources.abc.Traversable:  # pyright: ignore
+    return resources.files("onebyone.layout") / "shipped"

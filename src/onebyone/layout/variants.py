@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from onebyone.axes.graph import Node, Order, Use, Value, order_of
 from onebyone.axes.positional import Kind
+from onebyone.axes.sizes import product
 from onebyone.layout.convolution import ConvOrder, parse, parse_without_channels
 from onebyone.layout.orders import FREE_KINDS, Orders
 from onebyone.layout.roles import Roles
 from onebyone.layout.solve import Variant
+from onebyone.layout.targets import Target
 
 _BYTES = {"double": 8, "float64": 8, "int64": 8, "uint64": 8, "float16": 2, "bfloat16": 2}
 _NARROW = ("bool", "int8", "uint8")
@@ -26,10 +29,19 @@ def variants(orders: Orders, node: Node) -> list[Variant]:
     if node.kind is Kind.CONTRACT:
         found = list(_contract(orders, node))
     elif node.kind in FREE_KINDS:
-        found = list(_free(orders, node))
+        found = [_priced(orders.target, node, variant) for variant in _free(orders, node)]
     else:
         found = []
     return list({(v.tag, v.reads, v.writes): v for v in found}.values()) or [native(node)]
+
+
+def _priced(target: Target, node: Node, variant: Variant) -> Variant:
+    """A free node that leaves its native order may lose what a runtime had fused it with."""
+    own = native(node)
+    if not target.changed or (variant.reads, variant.writes) == (own.reads, own.writes):
+        return variant
+    data = sum(size_in_bytes(use.value) for use in node.results)
+    return replace(variant, cost=variant.cost + target.changed * data)
 
 
 def native(node: Node) -> Variant:
@@ -75,8 +87,13 @@ def _in_order(
     orders: Orders, node: Node, slots: Sequence[int], variant: Variant
 ) -> Iterator[Variant]:
     if node.kind is not Kind.NORM:
-        if node.kind is not Kind.ALONG or orders.along_fits(node, slots):
+        if node.kind is not Kind.ALONG:
             yield variant
+        elif orders.along_fits(node, slots):
+            last = not node.along or (bool(slots) and slots[-1] < 0)
+            x = node.results[0].value
+            price = 0.0 if last else orders.target.softmax_inside
+            yield replace(variant, cost=price * size_in_bytes(x))
         return
     if norm_fits(node, slots):
         yield Variant("native", variant.reads, variant.writes)
@@ -115,16 +132,27 @@ def _channel_indices(node: Node) -> tuple[int, ...]:
 
 def _contract(orders: Orders, node: Node) -> Iterator[Variant]:
     own = orders.roles[node]
+    forms = orders.target.forms
     if not own.constant or node in orders.kept:
         yield native(node)
         if not own.constant:
             yield from _products(orders, node, own)
-    elif orders.target.form == "conv":
-        if orders.is_convolution(node):
-            yield native(node)
+        return
+    if orders.is_convolution(node) if orders.target.form == "conv" else len(forms) > 1:
+        form = "conv" if orders.is_convolution(node) else "linear"
+        yield replace(native(node), cost=layer_cost(orders.target, node, own, form))
+    if "conv" in forms:
         yield from _convolutions(orders, node, own)
-    else:
+    if "linear" in forms:
         yield from _linears(orders, node, own)
+
+
+def layer_cost(target: Target, node: Node, own: Roles, form: str) -> float:
+    """What a layer costs in a form, whatever its orders."""
+    x, w, result = _operand(node, own.data), _operand(node, own.weight), node.results[0]
+    price = target.conv if form == "conv" else target.linear
+    data = size_in_bytes(x.value) + size_in_bytes(result.value)
+    return price.of(product(node.sizes).estimate(), data, size_in_bytes(w.value))
 
 
 def _operand(node: Node, number: int) -> Use:
@@ -149,13 +177,19 @@ def _axes(use: Use, indices: Sequence[int]) -> Order:
 def _convolutions(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
     x, w = _operand(node, own.data), _operand(node, own.weight)
     marked = {x.indices[k] for k in orders.batch[x.value]}
+    target = orders.target
+    changed = (1 + target.margin) * layer_cost(target, node, own, "conv")
     for order in orders.found[x.value]:
         indices = [x.indices[k] for k in order]
         for conv in conv_orders(indices, own, marked):
             write = (*conv.batch, *own.batch, *own.columns, *conv.rest)
             weight = (*own.batch, *own.columns, *(i for i in indices if i in own.summed))
-            tokens = set(conv.batch) - marked if not conv.rest else set[int]()
-            cost = orders.target.token_as_batch * size_in_bytes(x.value) if tokens else 0.0
+            tokens = set(conv.batch) - marked
+            cost = changed
+            if tokens:
+                # The more positions share one call, the less it weighs.
+                rest = product([node.sizes[i] for i in conv.rest]).estimate()
+                cost += target.token_as_batch * size_in_bytes(x.value) / rest
             yield Variant(
                 "conv",
                 _reads(node, own, order, _axes(w, weight)),
@@ -184,6 +218,7 @@ def conv_orders(indices: Sequence[int], own: Roles, marked: set[int]) -> list[Co
 def _linears(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
     x, w = _operand(node, own.data), _operand(node, own.weight)
     groups, summed = len(own.batch), set(own.summed)
+    changed = (1 + orders.target.margin) * layer_cost(orders.target, node, own, "linear")
     for order in orders.found[x.value]:
         indices = [x.indices[k] for k in order]
         rest = indices[groups : len(indices) - len(summed)]
@@ -194,6 +229,7 @@ def _linears(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
             "linear",
             _reads(node, own, order, _axes(w, (*own.batch, *tail, *own.columns))),
             (_axes(node.results[0], (*own.batch, *rest, *own.columns)),),
+            changed,
         )
 
 

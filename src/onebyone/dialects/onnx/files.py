@@ -128,7 +128,9 @@ def _stored(
             result[position] = found
     for position in [p for p, t in result.items() if t.nbytes < _wire.LARGE]:
         _read_in(model.graph.initializer[position], result.pop(position))
-    initializers = {id(t) for t in model.graph.initializer}
+    # protobuf makes a new object at each access, unless the last one is still held.
+    held = list(model.graph.initializer)
+    initializers = {id(t) for t in held}
     for tensor in _check.all_tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL and id(tensor) not in initializers:
             _check.check_tensor(tensor)

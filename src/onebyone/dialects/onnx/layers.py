@@ -65,7 +65,7 @@ def keep_reason(node: Node, form: str, opset: int) -> str | None:
     if origin is not None:
         return f"its weight is computed at run time, by {origin}"
     dtype = w.value.dtype
-    if form == "conv":
+    if form != "linear":
         if dtype == "double":
             return "convolutions of float64 are not implemented by onnxruntime"
         if dtype not in _FLOATS:
@@ -193,6 +193,12 @@ def _fc_layer(node: Node, plan: Plan | None) -> Layer:
 def _shape(use: Use, form: Form) -> tuple[int | str, ...]:
     sizes = [product([use.value.sizes[axis] for axis in group]) for group in form]
     return tuple(str(size) if size.known is None else size.known for size in sizes)
+
+
+def layer_case(node: Node) -> str:
+    """The case of a layer in its native form: ``pointwise``, ``patch`` or ``whole``."""
+    x = _data_and_weight(node)[0]
+    return _case(node, x, x.form)
 
 
 def _case(node: Node, x: Use, form: Form) -> str:

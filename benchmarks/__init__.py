@@ -1,0 +1,1 @@
+"""One command a table: ``python -m benchmarks.NAME``. Timings are paired and interleaved."""
