@@ -155,9 +155,10 @@ def _timed(report: Report, start: float) -> Report:
 
 def _peak_memory() -> int:
     """Bytes of memory that this process held at most."""
+    # Linux: getrusage would count the parent's memory at the fork, too.
+    status = Path("/proc/self/status")
     with contextlib.suppress(OSError, ValueError, StopIteration):
-        # Linux: getrusage would count the parent's memory at the fork, too.
-        with Path("/proc/self/status").open() as lines:
-            return int(next(x for x in lines if x.startswith("VmHWM")).split()[1]) * 1024
+        lines = status.read_text().splitlines()
+        return int(next(x for x in lines if x.startswith("VmHWM")).split()[1]) * 1024
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
