@@ -173,3 +173,30 @@ def test_dynamic_sizes_are_found_that_both_run() -> None:
     answer = check(one, one)
     assert answer.verdict is Verdict.PROVED
     assert answer.evidence["symbols"]["h"] % 32 == 0
+
+
+def test_rows_of_a_table_that_no_drawn_index_reads_are_compared() -> None:
+    signature = "(int64[1, 2] x) => (float[a, b, c] y)"
+    table = weight(5000, 4)
+    swapped = table.copy()
+    swapped[[7, 4711]] = swapped[[4711, 7]]
+    one, other = (program(signature, "y = Gather (t, x)", t=t) for t in (table, swapped))
+    assert check(one, one).verdict is Verdict.PROVED
+    answer = check(one, other)
+    assert answer.verdict is not Verdict.PROVED
+    turned = program(signature, "y = Gather <axis = 0> (u, x) u = Transpose (t)", t=table.T)
+    turned.model.graph.sort()
+    assert check(one, turned).verdict is Verdict.PROVED
+
+
+def test_a_branch_that_an_input_chooses_is_not_proved_by_the_other() -> None:
+    text = """
+        t = If (c) <then_branch = p () => (float[3] v) { v = Neg (x) },
+                    else_branch = q () => (float[3] w) { w = %s (x) }>
+        y = Identity (t)
+    """
+    signature = "(float[3] x, bool c) => (float[3] y)"
+    for on in (True, False):
+        one, other = (program(signature, text % op) for op in ("Abs", "Relu"))
+        answer = field.check(one, other, pair(one, other), {"c": np.array(on)})
+        assert answer.verdict is not Verdict.PROVED

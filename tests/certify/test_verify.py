@@ -63,9 +63,6 @@ def chosen(name: str) -> list[Mutant]:
     ]
 
 
-RESULTS: dict[str, Counter[int]] = {}
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_no_mutant_that_changes_the_function_is_accepted(name: str) -> None:
     original = onnx.load(zoo.path(name))
@@ -79,16 +76,9 @@ def test_no_mutant_that_changes_the_function_is_accepted(name: str) -> None:
             assert agree(original, mutant.model), (mutant.kind, mutant.what)
         elif certificate.exit_code == 1:
             assert certificate.witness is not None
-    RESULTS[name] = tally
-    assert sum(tally.values()) >= 2
-
-
-def test_nearly_all_mutants_are_called_different() -> None:
-    total = sum(RESULTS.values(), Counter[int]())
-    if not total:
-        pytest.skip("the mutants of this module did not run")
-    wrong = total[1] + total[2]
-    assert total[1] >= 0.95 * wrong, total
+    assert tally[1] >= 2
+    # Nearly all are called different; the benchmark counts over many more.
+    assert tally[2] <= 1, tally
 
 
 def agree(a: onnx.ModelProto, b: onnx.ModelProto) -> bool:

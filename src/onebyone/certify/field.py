@@ -117,7 +117,9 @@ def _check(
             failure = f"the second model does not run where the first does: {error}"
             continue
         reals = draws(a, b, ports, shape, given, seed)
-        return _compare(a, b, ports, reals, shape, (first, second), seed, deadline, folded)
+        return _compare(
+            a, b, ports, given, reals, shape, (first, second), seed, deadline, folded
+        )  # fmt: skip
     return Layer("field", Verdict.UNDECIDED, failure)
 
 
@@ -150,6 +152,7 @@ def _compare(
     a: Program,
     b: Program,
     ports: Ports,
+    given: Mapping[str, Array],
     reals: Sequence[Mapping[str, Array]],
     shape: Shapes,
     traces: tuple[Trace, Trace],
@@ -171,15 +174,24 @@ def _compare(
     values = reals[0]
     mismatch = _mismatch(ports, first, second)
     decided = first.ar.decided == second.ar.decided
-    for prime in PRIMES[1:]:
+    for turn, prime in enumerate(PRIMES[1:], start=1):
         if mismatch is not None:
             break
+        # Other integers and masks each time: a table has rows that one draw does not touch.
+        values = draw(a, b, ports, shape, given, seed + turn)
         one = _trace(a, values, prime, seed, deadline, follow=False)
         two = _trace(b, renamed(values, ports), prime, seed, deadline, follow=False)
         mismatch = _mismatch(ports, one, two)
+        if mismatch is not None:
+            traces = (
+                _trace(a, values, prime, seed, deadline),
+                _trace(b, renamed(values, ports), prime, seed, deadline),
+            )
+            reals = [values, *reals]
         decided = decided and one.ar.decided == two.ar.decided
         evidence["primes"].append(one.ar.prime)
-    if mismatch is None and decided:
+    steering = sorted({*first.ar.steering, *second.ar.steering})
+    if mismatch is None and decided and not steering:
         ar = first.ar
         chance = np.prod([(ar.depth + 1) * ar.degree / p for p in evidence["primes"]])
         evidence |= {"elements": int(sum(outputs)), "degree": ar.degree, "depth": ar.depth,
@@ -193,10 +205,10 @@ def _compare(
             evidence,
         )
     if mismatch is None:
-        return Layer(
-            "field", Verdict.UNDECIDED,
-            "the outputs agree, but comparisons inside the models see different data", evidence,
-        )  # fmt: skip
+        reason = "comparisons or lookups inside the models see different data"
+        if steering:
+            reason = f"values of the inputs decide what is computed, at {', '.join(steering)}"
+        return Layer("field", Verdict.UNDECIDED, f"the outputs agree, but {reason}", evidence)
     return _difference(a, b, ports, reals, traces, mismatch, evidence, folded)
 
 

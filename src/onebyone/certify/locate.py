@@ -7,7 +7,7 @@ walks back from the unequal outputs, through unmatched values only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from onebyone.dialects.onnx.program import Step
@@ -18,7 +18,7 @@ class Run:
     """A run of one model: its nodes in order, fingerprints of values, names of the outputs."""
 
     steps: Sequence[Step]
-    prints: Mapping[str, int]
+    prints: Mapping[str, int] | Mapping[str, str]
     outputs: Sequence[str]
 
 
@@ -56,7 +56,7 @@ def _producers(run: Run) -> dict[str, Step]:
     return {name: step for step in run.steps for name in step.outputs if name}
 
 
-def _root(run: Run, known: set[int]) -> Step | None:
+def _root(run: Run, known: Collection[int | str]) -> Step | None:
     """The earliest unmatched node that feeds an output through unmatched values only."""
     producers = _producers(run)
     position = {id(step): i for i, step in enumerate(run.steps)}
@@ -82,7 +82,7 @@ def _root(run: Run, known: set[int]) -> Step | None:
 def _counterpart(a: Run, b: Run, step: Step, inputs: Sequence[tuple[str, str]]) -> Step | None:
     """The node of ``a`` that reads the values that ``step`` reads in ``b``."""
     same = {q: p for p, q in inputs}
-    holders: dict[int, list[str]] = {}
+    holders: dict[int | str, list[str]] = {}
     for name, value in a.prints.items():
         holders.setdefault(value, []).append(name)
     wanted: list[set[str]] = []

@@ -46,7 +46,9 @@ class Field(Arithmetic):
         degree: the largest degree of a polynomial that was evaluated.
         depth: number of nonlinear functions applied to data.
         decided: fingerprint of everything whose order was asked for. Comparisons keep one bit of
-            their operands; two runs are equal only if these are, too.
+            their operands, and lookups keep a few rows of their tables; two runs are equal only
+            if these are, too.
+        steering: operators that let the inputs' values decide what is computed.
     """
 
     def __init__(self, prime: int, root: int, seed: int = 0) -> None:
@@ -55,6 +57,7 @@ class Field(Arithmetic):
         self.degree = 1
         self.depth = 0
         self.decided = 0
+        self.steering: list[str] = []
         self._root = root
         self._seed = seed
         self._scale = 1.0 / prime
@@ -241,6 +244,18 @@ class Field(Arithmetic):
 
     def rounded(self, x: Tensor) -> Element:
         return self._of(x)
+
+    def looked_up(self, table: Tensor, axis: int) -> None:
+        canonical = self._canonical(self._of(table).residue)
+        hashed = mix(canonical, _key("fingerprint", self.prime, 0))
+        others = tuple(a for a in range(hashed.ndim) if a != axis % hashed.ndim)
+        rows = hashed.sum(axis=others, dtype=np.uint64)
+        # Each row with its place: the index is the same in both models.
+        places = mix(rows + np.arange(rows.size, dtype=np.uint64), _key("row", self.prime, 0))
+        self.decided = (self.decided + int(places.sum(dtype=np.uint64))) & 0xFFFFFFFFFFFFFFFF
+
+    def steered(self, where: str) -> None:
+        self.steering.append(where)
 
     def fingerprint(self, x: Tensor) -> int:
         """A number that depends on the elements of ``x`` and not on their order."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from onebyone.certify import locate
 from onebyone.certify.certificate import Layer, Verdict
 from onebyone.dialects.onnx.program import Form, Program
 
@@ -23,17 +24,17 @@ def check(a: Program, b: Program) -> Layer:
     except Exception as error:
         text = f"the canonical form could not be computed: {type(error).__name__}: {error}"
         return Layer("structure", Verdict.UNDECIDED, text, seconds=time.monotonic() - start)
-    layer = _compare(first, second)
+    layer = _compare(a, b, first, second)
     return Layer(
         layer.name, layer.verdict, layer.summary, layer.evidence, None, time.monotonic() - start
     )
 
 
-def _compare(first: Form, second: Form) -> Layer:
-    shared = len(first.values.keys() & second.values.keys())
+def _compare(a: Program, b: Program, first: Form, second: Form) -> Layer:
+    shared = len(set(first.values.values()) & set(second.values.values()))
     evidence: dict[str, Any] = {
         "outputs": [list(first.outputs), list(second.outputs)],
-        "values": [len(first.values), len(second.values)],
+        "values": [len(set(form.values.values())) for form in (first, second)],
         "values_in_both": shared,
         "taken_as_they_are": sorted({*first.opaque, *second.opaque}),
     }
@@ -42,18 +43,14 @@ def _compare(first: Form, second: Form) -> Layer:
     if first.outputs == second.outputs:
         text = f"{len(first.outputs)} outputs have the same canonical form, {shared} values in all"
         return Layer("structure", Verdict.PROVED, text, evidence)
-    theirs, mine = _first_missing(second, first), _first_missing(first, second)
-    evidence["first_difference"] = {"first": mine, "second": theirs}
-    if theirs is None:
-        text = "all values of the second model occur in the first, but not as these outputs"
-    else:
-        text = f"the forms part at {theirs}"
-        text += f" (in the first model: {mine})" if mine else ""
+    names = [(p.name, q.name) for p, q in zip(a.inputs, b.inputs, strict=False)]
+    where = locate.first_difference(
+        locate.Run(first.steps, first.values, [p.name for p in a.outputs]),
+        locate.Run(second.steps, second.values, [p.name for p in b.outputs]),
+        names,
+    )
+    evidence["first_difference"] = {"first": where.first, "second": where.second}
+    text = f"the forms part at {where.second} (in the first model: {where.first})"
     if evidence["taken_as_they_are"]:
         text += f"; not understood: {', '.join(evidence['taken_as_they_are'])}"
     return Layer("structure", Verdict.UNDECIDED, text, evidence)
-
-
-def _first_missing(form: Form, other: Form) -> str | None:
-    """The first value of ``form`` that ``other`` has not, by the node that makes it."""
-    return next((node for key, node in form.values.items() if key not in other.values), None)

@@ -34,10 +34,17 @@ class OverBudgetError(Exception):
 
 @dataclass
 class _Slot:
-    """A value at run time: the tensor, and the unit roundoff of the type it was computed in."""
+    """A value at run time.
+
+    Attributes:
+        tensor: the value.
+        unit: unit roundoff of the type it was computed in.
+        free: whether it depends on the values of the model's inputs, and not on their shapes only.
+    """
 
     tensor: Any
     unit: float
+    free: bool = False
 
 
 Observer = Callable[[ir.Node, list[Tensor | None]], None]
@@ -79,7 +86,7 @@ class Interpreter:
         for value in graph.inputs:
             name = value.name or ""
             if name in inputs:
-                scope[value] = _Slot(inputs[name], unit_roundoff(value.dtype))
+                scope[value] = _Slot(inputs[name], unit_roundoff(value.dtype), True)
             elif value.const_value is None:
                 raise ExecutionError(f"input {name!r} has no value")
         outputs = self._graph(graph, scope, dict(self.model.opset_imports), observe=self.observe)
@@ -174,6 +181,8 @@ class Interpreter:
         domain = _ONNX_DOMAINS.get(node.domain, node.domain)
         flow = _CONTROL_FLOW.get(node.op_type) if domain == "" else None
         if flow is not None:
+            if any(slot is not None and slot.free for slot in slots[: 2 - (node.op_type == "If")]):
+                self.ar.steered(describe(node))
             return list(flow(self, node, slots, scope, opsets))
         function = self.model.functions.get((node.domain, node.op_type, node.overload))
         if function is not None:
@@ -182,7 +191,10 @@ class Interpreter:
         if operator is None:
             raise UnsupportedError(f"operator {_operator(node)}")
         version = node.version or opsets.get(node.domain) or opsets.get(domain) or 1
-        call = Call(node.op_type, version, _attributes(node), len(node.outputs), unit)
+        call = Call(
+            node.op_type, version, _attributes(node), len(node.outputs), unit,
+            tuple(slot is not None and slot.free for slot in slots),
+        )  # fmt: skip
         to = call.attributes.get("to", call.attributes.get("dtype"))
         if to is not None and node.op_type != "Constant":
             unit = unit_roundoff(ir.DataType(to))
@@ -191,8 +203,9 @@ class Interpreter:
         self.ar.unit = unit
         result = operator(self, call, *(None if s is None else s.tensor for s in slots))
         results = result if isinstance(result, tuple) else (result,)
+        free = any(call.free) and node.op_type not in ("Shape", "Size")
         return [
-            None if r is None else _Slot(r, (unit or 2.0**-24) if self.ar.is_data(r) else 0.0)
+            None if r is None else _Slot(r, (unit or 2.0**-24) if self.ar.is_data(r) else 0.0, free)
             for r in results
         ]
 
@@ -236,6 +249,8 @@ class Interpreter:
             inner.update(zip(body.inputs, first + state, strict=True))
             out = self._graph(body, inner, opsets)
             going = bool(np.ravel(out[0].tensor)[0])
+            if out[0].free:
+                self.ar.steered(describe(node))
             for rows, slot in zip(scans, out[1 + len(state) :], strict=True):
                 rows.append(slot)
             state = out[1 : 1 + len(state)]
@@ -260,7 +275,7 @@ class Interpreter:
         state, series = given[: len(given) - count], given[len(given) - count :]
         scans: list[list[_Slot]] = [[] for _ in range(len(body.outputs) - len(state))]
         for step in range(series[0].tensor.shape[0]):
-            rows = [_Slot(self._row(s.tensor, step), s.unit) for s in series]
+            rows = [_Slot(self._row(s.tensor, step), s.unit, s.free) for s in series]
             inner = dict(scope)
             inner.update(zip(body.inputs, state + rows, strict=True))
             out = self._graph(body, inner, opsets)
@@ -277,8 +292,9 @@ class Interpreter:
             raise UnsupportedError("a loop that runs zero times and collects outputs")
         tensors = [slot.tensor for slot in rows]
         if self.ar.is_data(tensors[0]):
-            return _Slot(self.ar.move(lambda *a: np.stack(a, axis), *tensors), rows[0].unit)
-        return _Slot(np.stack(tensors, axis), 0.0)
+            out = self.ar.move(lambda *a: np.stack(a, axis), *tensors)
+            return _Slot(out, rows[0].unit, any(row.free for row in rows))
+        return _Slot(np.stack(tensors, axis), 0.0, any(row.free for row in rows))
 
 
 _SCAN_OPTIONS = (

@@ -33,6 +33,11 @@ _RANDOM = frozenset(
 
 def canonical_form(model: ir.Model) -> Canonical:
     """Hash a model; its layout, and the form of its FC layers, do not count."""
+    return canonical_values(model)[0]
+
+
+def canonical_values(model: ir.Model) -> tuple[Canonical, dict[str, str]]:
+    """The canonical form, and the hash behind every tensor's name, reshaped ones included."""
     lifted = read(model)
     functions = {f.identifier(): digest(ir.to_proto(f).SerializeToString()) for f in _sorted(model)}
 
@@ -57,9 +62,15 @@ def canonical_form(model: ir.Model) -> Canonical:
         for value in model.graph.inputs
         if value.const_value is not None
     ]
-    if not defaults:
-        return found
-    return replace(found, outputs=tuple(digest(output, defaults) for output in found.outputs))
+    if defaults:
+        told = tuple(digest(output, defaults) for output in found.outputs)
+        found = replace(found, outputs=told)
+    hashes = {
+        tensor.name: found.terms[view.value].digest
+        for tensor, view in lifted.graph.views.items()
+        if view.value in found.terms
+    }
+    return found, hashes
 
 
 def _sorted(model: ir.Model) -> list[ir.Function]:

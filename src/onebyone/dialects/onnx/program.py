@@ -85,12 +85,14 @@ class Form:
 
     Attributes:
         outputs: a hash of each output, equal where the functions are.
-        values: hash of each computed value, in graph order, with the node that makes it.
+        values: the hash behind each tensor's name; layout does not count.
+        steps: the nodes of the main graph.
         opaque: operators that were taken as they are, layout included.
     """
 
     outputs: tuple[str, ...]
     values: dict[str, str]
+    steps: tuple[Step, ...]
     opaque: tuple[str, ...]
 
 
@@ -134,12 +136,11 @@ class Program:
 
     def form(self) -> Form:
         """The canonical form."""
-        from onebyone.dialects.onnx.hash import canonical_form
+        from onebyone.dialects.onnx.hash import canonical_values
 
-        canonical = canonical_form(self.model)
-        makers = {v.name: describe(n) for n in self.model.graph for v in n.outputs}
-        values = {key: makers.get(name, name) for key, name in canonical.names.items()}
-        return Form(canonical.outputs, values, tuple(canonical.opaque))
+        canonical, values = canonical_values(self.model)
+        steps = tuple(step(node) for node in self.model.graph)
+        return Form(canonical.outputs, values, steps, tuple(canonical.opaque))
 
     def index_bounds(self) -> dict[str, int]:
         """For each integer input the number of values it may take without leaving a table.

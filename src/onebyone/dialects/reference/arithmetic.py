@@ -153,6 +153,14 @@ class Arithmetic(ABC):
     def rounded(self, x: Tensor) -> Tensor:
         """``x`` after a conversion to the current dtype."""
 
+    @abstractmethod
+    def looked_up(self, table: Tensor, axis: int) -> None:
+        """Told that an index which depends on the inputs selects along ``axis`` of ``table``."""
+
+    @abstractmethod
+    def steered(self, where: str) -> None:
+        """Told that values of the inputs decide what is computed at all, such as a branch."""
+
     # What follows from the above.
 
     def sub(self, a: Tensor, b: Tensor) -> Tensor:
@@ -282,6 +290,12 @@ class Float64(Arithmetic):
 
     def keys(self, *xs: Tensor) -> list[Array]:
         return [np.asarray(x) for x in xs]
+
+    def looked_up(self, table: Tensor, axis: int) -> None:
+        """No matter: the truth is that of these inputs only."""
+
+    def steered(self, where: str) -> None:
+        """No matter, for the same reason."""
 
     def rounded(self, x: Tensor) -> Array:
         values = np.asarray(x)

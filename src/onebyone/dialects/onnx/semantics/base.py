@@ -38,6 +38,7 @@ class Call:
         attributes: attribute values as Python numbers, strings, tuples, tensors or graphs.
         outputs: number of outputs that the node names.
         unit: unit roundoff of the node's operands (0 where all are exact).
+        free: for each operand whether it depends on the values of the model's inputs.
     """
 
     op: str
@@ -45,6 +46,7 @@ class Call:
     attributes: dict[str, Any] = field(default_factory=dict)
     outputs: int = 1
     unit: float = 0.0
+    free: tuple[bool, ...] = ()
 
     def get(self, name: str, default: Any = None) -> Any:
         value = self.attributes.get(name)

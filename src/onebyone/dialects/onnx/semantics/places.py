@@ -61,6 +61,8 @@ def _slice(
     axes: Any = None,
     steps: Any = None,
 ) -> Tensor:
+    if any(call.free[1:]):
+        m.ar.steered("Slice")
     begin = list(call.get("starts", ())) if starts is None else ints(m, starts, "slice starts")
     stop = list(call.get("ends", ())) if ends is None else ints(m, ends, "slice ends")
     which = operand_axes(m, call, axes)
@@ -121,15 +123,22 @@ def _index(m: Machine, indices: Any, size: int) -> NDArray[np.int64]:
     return np.where(index < 0, index + size, index)
 
 
+def _look_up(m: Machine, call: Call, table: Any, axis: int) -> None:
+    if any(call.free[1:2]) and m.ar.is_data(table):
+        m.ar.looked_up(table, axis)
+
+
 def _gather(m: Machine, call: Call, x: Any, indices: Any) -> Tensor:
     axis = call.get("axis", 0)
     index = _index(m, indices, x.shape[axis])
+    _look_up(m, call, x, axis)
     return move(m, lambda a: np.take(a, index, axis), x)
 
 
 def _gather_elements(m: Machine, call: Call, x: Any, indices: Any) -> Tensor:
     axis = call.get("axis", 0) % x.ndim
     index = _elements(_index(m, indices, x.shape[axis]), axis)
+    _look_up(m, call, x, axis)
     return move(m, lambda a: a[index], x)
 
 
@@ -141,6 +150,7 @@ def _elements(index: Array, axis: int) -> tuple[Array, ...]:
 
 def _gather_nd(m: Machine, call: Call, x: Any, indices: Any) -> Tensor:
     batch = call.get("batch_dims", 0)
+    _look_up(m, call, x, 0)
     lead = x.shape[:batch]
     flat = np.asarray(indices).reshape(-1, *indices.shape[batch:])
     count = flat.shape[0]
@@ -191,6 +201,8 @@ def _compress(m: Machine, call: Call, x: Any, condition: Any) -> Tensor:
 def _one_hot(m: Machine, call: Call, indices: Any, depth: Any, values: Any) -> Tensor:
     size = ints(m, depth, "a depth")[0]
     index = np.asarray(floats(m, indices, "OneHot indices"), np.int64)
+    if any(call.free[:1]):
+        m.ar.steered("OneHot")
     axis = call.get("axis", -1)
     axis += index.ndim + 1 if axis < 0 else 0
     hot = np.expand_dims(np.where(index < 0, index + size, index), axis) == np.arange(size).reshape(
