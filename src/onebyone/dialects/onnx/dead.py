@@ -12,7 +12,7 @@ def remove_dead(graph: ir.Graph) -> None:
 
     Initializers that are graph inputs stay: they are defaults of the caller's arguments.
     """
-    wanted = {value for value in graph.outputs}
+    wanted = set(graph.outputs)
     dead: list[ir.Node] = []
     for node in reversed(graph):
         if any(value in wanted for value in node.outputs):
