@@ -215,11 +215,14 @@ def _default(scale: float) -> onnx.ModelProto:
 
 
 def _whole_division(product: bool) -> onnx.ModelProto:
-    x = np.arange(16).reshape(4, 4)
-    constants = {"one": ints(1), "two": ints(2)}
-    if not product:
-        return model([("Div", "x two", "y")], constants, {"x": x})
-    return model([("Div", "one two", "r"), ("Mul", "x r", "y")], constants, {"x": x})
+    """7 / 2 is 3 for integers, and 7 * (1 / 2) is 0."""
+    lines = [("Mul", "x x", "z"), ("Abs", "x", "a"), ("Add", "a one", "d")]
+    if product:
+        lines += [("Div", "one d", "r"), ("Mul", "z r", "y")]
+    else:
+        lines += [("Div", "z d", "y")]
+    ones = np.ones((4, 4), np.int64)
+    return model(lines, {"one": np.int64(1)}, {"x": 3 * ones})
 
 
 def _dynamic(op: str) -> onnx.ModelProto:
