@@ -216,7 +216,8 @@ class Emitter:
             for use, form in zip(member.results, variant.writes, strict=True):
                 if form != use.form:
                     return False
-            if variant.tag == "spelled":
+            if variant.tag in ("conv", "linear", "spelled"):
+                # The forms may be those of the native node, the operator is not.
                 return False
             if member.kind is Kind.SIZES:
                 source = member.operands[0]
