@@ -60,7 +60,7 @@ class Emitter:
             view = self.graph.views[tensor]
             self.have[view.value] = {view.form: tensor.key}
         for node in self.graph.nodes:
-            if node.kind is Kind.SIZES and not self._is_kept(node):
+            if node.kind is Kind.SIZES and not self.is_kept(node):
                 self._waiting[node.results[0].value] = node
             else:
                 self._emit(node)
@@ -89,8 +89,13 @@ class Emitter:
             held[form] = native if native is not None else self._made(value, form)
         return held[form]
 
-    def native(self, value: ir.Value) -> ir.Value:
-        """The value that now holds what the original model's ``value`` held."""
+    def native(self, value: ir.Value, *, resolved: bool = False) -> ir.Value:
+        """The value that now holds what the original model's ``value`` held.
+
+        Args:
+            value: of the original model.
+            resolved: give a constant behind reshapes and transposes as an initializer.
+        """
         tensor = self.reader.tensors[value]
         if tensor not in self.graph.views:
             # A constant that no operation reads, such as a Gemm's C where beta is 0.
@@ -98,7 +103,20 @@ class Emitter:
                 self.push(producer)
             return value
         view = self.graph.views[tensor]
+        if view.value.constant and tensor is not view.value.tensor and not resolved:
+            return self._as_it_was(value)
         return self.get(view.value, view.form)
+
+    def _as_it_was(self, value: ir.Value) -> ir.Value:
+        """A view of a constant, made by the nodes that made it."""
+        producer = value.producer()
+        assert producer is not None, "a view is made by a reshape or a transpose"
+        if producer not in self._pushed:
+            for index, source in enumerate(producer.inputs):
+                if source is not None:
+                    producer.replace_input_with(index, self.native(source))
+            self.push(producer)
+        return value
 
     def put(self, value: Value, form: Form, held: ir.Value) -> None:
         """Record that ``held`` holds ``value`` in ``form``."""
@@ -207,7 +225,8 @@ class Emitter:
             held.type = ir.TensorType(dtype)
         return held
 
-    def _is_kept(self, node: Node) -> bool:
+    def is_kept(self, node: Node) -> bool:
+        """Whether the native nodes of an axis node stay as they are."""
         for member in self._groups[node]:
             variant = self.plan.forms.nodes[member]
             for use, form in zip(member.operands, variant.reads, strict=True):
@@ -227,7 +246,7 @@ class Emitter:
         return True
 
     def _emit(self, node: Node) -> None:
-        if not self._is_kept(node):
+        if not self.is_kept(node):
             variant = self.plan.forms.nodes[node]
             inputs = [
                 None if use is None or form is None else self.get(use.value, form)
@@ -252,9 +271,11 @@ class Emitter:
     def _keep(self, native: ir.Node, group: list[Node]) -> None:
         """Keep a native node, reading what its inputs have become."""
         own = {n for member in group for n in member.natives}
+        # The weight of a layer is better an initializer than a view of one.
+        resolved = any(member.kind is Kind.CONTRACT for member in group)
         for index, value in enumerate(native.inputs):
             if value is not None and value.producer() not in own:
-                native.replace_input_with(index, self.native(value))
+                native.replace_input_with(index, self.native(value, resolved=resolved))
         for member in group:
             for use in member.operands[len(native.inputs) :]:
                 # What a nested graph reads; it refers to the value itself.
