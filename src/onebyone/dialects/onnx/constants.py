@@ -108,6 +108,8 @@ class Constants:
     def _at_run_time(self, value: Value, form: Form) -> ir.Value:
         """A tied weight stays one initializer; other forms of it are views made by a node."""
         emitter = self.emitter
+        if (view := emitter.native_view(value, form)) is not None:
+            return view
         held = self.get(value, value.native)
         source, order = value.native, order_of(form)
         if order_of(source) != order:

@@ -107,6 +107,12 @@ class Emitter:
             return self._as_it_was(value)
         return self.get(view.value, view.form)
 
+    def native_view(self, value: Value, form: Form) -> ir.Value | None:
+        """The original's own view of a constant in a form, where there is one."""
+        for native, _ in self._relayouts.get((value, form), ()):
+            return self._as_it_was(native.outputs[0])
+        return None
+
     def _as_it_was(self, value: ir.Value) -> ir.Value:
         """A view of a constant, made by the nodes that made it."""
         producer = value.producer()
@@ -153,6 +159,7 @@ class Emitter:
         return held[target] if target in held else self._transposed(value, source, target)
 
     def _transposed(self, value: Value, source: Form, target: Form) -> ir.Value:
+        held = self.get(value, source)
         native = self._native_relayout(value, target)
         if native is not None:
             return native
@@ -162,7 +169,7 @@ class Emitter:
             place = next(p for p in places if source[p] == group)
             places.remove(place)
             perm.append(place)
-        found = self.op("Transpose", [self.get(value, source)], {"perm": perm}, like=value)
+        found = self.op("Transpose", [held], {"perm": perm}, like=value)
         return self.shaped(found, value, target)
 
     def reshape(self, value: Value, source: Form, form: Form) -> ir.Value:
@@ -303,12 +310,29 @@ class Emitter:
             held = self.op("Squeeze", [held], {}, like=use.value)
         self.put(use.value, use.form, self.shaped(held, use.value, use.form))
 
+    def _kept_copy(self, old: ir.Value) -> bool:
+        """Keep the node that copies a value of the same form to a graph output, where there is."""
+        producer = old.producer()
+        source = None if producer is None else next(iter(producer.inputs), None)
+        if producer is None or source is None or producer in self._pushed:
+            return False
+        a, b = (self.graph.views.get(self.reader.tensors[v]) for v in (source, old))
+        if a is None or b is None or (a.value, a.form) != (b.value, b.form):
+            return False
+        for index, value in enumerate(producer.inputs):
+            if value is not None:
+                producer.replace_input_with(index, self.native(value))
+        self.push(producer)
+        return True
+
     def _output(self, old: ir.Value) -> ir.Value:
         """The value of a graph output, under the output's own name, type and shape."""
         held = self.native(old)
         if held is old:
             return old
         taken = held.is_graph_input() or held.is_graph_output() or held.is_initializer()
+        if taken and self._kept_copy(old):
+            return old
         if taken or held.producer() not in self._pushed or held.name in self._output_names:
             held = self.op("Identity", [held], {}, name=old.name or "")
         name = old.name
