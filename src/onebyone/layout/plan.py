@@ -57,7 +57,7 @@ def make_plan(
     orders = Orders(graph, target, batch_axes(graph), kept, dialect)
     options = [variants(orders, node) for node in graph.nodes]
     problem = _order_problem(graph, target, options)
-    solution = solve(problem, seconds=seconds * 0.7)
+    solution = solve(problem, seconds=seconds * 0.7, negligible=1.0)
     picked = {
         node: found[k]
         for node, found, k in zip(graph.nodes, options, solution.picked, strict=False)

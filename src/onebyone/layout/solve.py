@@ -72,13 +72,16 @@ class Solution:
         return 0.0 if self.cost <= self.bound else (self.cost - self.bound) / max(self.cost, 1e-12)
 
 
-def solve(problem: Problem, *, seconds: float = 10.0) -> Solution:
-    """The best solution found within about ``seconds``; exact unless the limit strikes."""
+def solve(problem: Problem, *, seconds: float = 10.0, negligible: float = 0.0) -> Solution:
+    """The best solution found within about ``seconds``; exact unless the limit strikes.
+
+    A start that costs ``negligible`` or less is taken as it is: it breaks ties, no more.
+    """
     start = time.monotonic()
     local = _LocalSearch(problem)
     best = local.run()
     cost = local.total(best)
-    if cost <= 0:
+    if cost <= negligible:
         return Solution(tuple(best), cost, cost)
     left = max(seconds - (time.monotonic() - start), 0.1)
     exact, bound = _milp(problem, left)

@@ -15,6 +15,8 @@ from onebyone.layout.solve import Variant
 from onebyone.layout.targets import Target
 
 _BYTES = {"double": 8, "float64": 8, "int64": 8, "uint64": 8, "float16": 2, "bfloat16": 2}
+# In bytes: of equal plans the one that leaves more nodes as they are.
+_MOVED = 0.01
 _NARROW = ("bool", "int8", "uint8")
 
 
@@ -32,7 +34,12 @@ def variants(orders: Orders, node: Node) -> list[Variant]:
         found = [_priced(orders.target, node, variant) for variant in _free(orders, node)]
     else:
         found = []
-    return list({(v.tag, v.reads, v.writes): v for v in found}.values()) or [native(node)]
+    same = native(node)
+    preferred = [
+        v if (v.reads, v.writes) == (same.reads, same.writes) else replace(v, cost=v.cost + _MOVED)
+        for v in found
+    ]
+    return list({(v.tag, v.reads, v.writes): v for v in preferred}.values()) or [same]
 
 
 def _priced(target: Target, node: Node, variant: Variant) -> Variant:

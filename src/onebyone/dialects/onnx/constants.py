@@ -42,13 +42,15 @@ class Constants:
         """All forms in which each constant will be read."""
         found: dict[Value, set[Form]] = {}
         for node, variant in self.emitter.plan.forms.nodes.items():
+            same = node.kind not in (Kind.CONTRACT, Kind.SIZES) and self.emitter.is_kept(node)
             for use, form in zip(node.operands, variant.reads, strict=True):
                 if use is not None and use.value.constant:
-                    found.setdefault(use.value, set()).add(form or use.form)
+                    wanted = use.value.native if same else form or use.form
+                    found.setdefault(use.value, set()).add(wanted)
         for tensor in self.emitter.graph.outputs:
             view = self.emitter.graph.views[tensor]
             if view.value.constant:
-                found.setdefault(view.value, set()).add(view.form)
+                found.setdefault(view.value, set()).add(view.value.native)
         return found
 
     def get(self, value: Value, form: Form) -> ir.Value:
@@ -106,6 +108,8 @@ class Constants:
     def _at_run_time(self, value: Value, form: Form) -> ir.Value:
         """A tied weight stays one initializer; other forms of it are views made by a node."""
         emitter = self.emitter
+        if (view := emitter.native_view(value, form)) is not None:
+            return view
         held = self.get(value, value.native)
         source, order = value.native, order_of(form)
         if order_of(source) != order:

@@ -60,7 +60,7 @@ class Emitter:
             view = self.graph.views[tensor]
             self.have[view.value] = {view.form: tensor.key}
         for node in self.graph.nodes:
-            if node.kind is Kind.SIZES and not self._is_kept(node):
+            if node.kind is Kind.SIZES and not self.is_kept(node):
                 self._waiting[node.results[0].value] = node
             else:
                 self._emit(node)
@@ -89,8 +89,13 @@ class Emitter:
             held[form] = native if native is not None else self._made(value, form)
         return held[form]
 
-    def native(self, value: ir.Value) -> ir.Value:
-        """The value that now holds what the original model's ``value`` held."""
+    def native(self, value: ir.Value, *, resolved: bool = False) -> ir.Value:
+        """The value that now holds what the original model's ``value`` held.
+
+        Args:
+            value: of the original model.
+            resolved: give a constant behind reshapes and transposes as an initializer.
+        """
         tensor = self.reader.tensors[value]
         if tensor not in self.graph.views:
             # A constant that no operation reads, such as a Gemm's C where beta is 0.
@@ -98,7 +103,26 @@ class Emitter:
                 self.push(producer)
             return value
         view = self.graph.views[tensor]
+        if view.value.constant and tensor is not view.value.tensor and not resolved:
+            return self._as_it_was(value)
         return self.get(view.value, view.form)
+
+    def native_view(self, value: Value, form: Form) -> ir.Value | None:
+        """The original's own view of a constant in a form, where there is one."""
+        for native, _ in self._relayouts.get((value, form), ()):
+            return self._as_it_was(native.outputs[0])
+        return None
+
+    def _as_it_was(self, value: ir.Value) -> ir.Value:
+        """A view of a constant, made by the nodes that made it."""
+        producer = value.producer()
+        assert producer is not None, "a view is made by a reshape or a transpose"
+        if producer not in self._pushed:
+            for index, source in enumerate(producer.inputs):
+                if source is not None:
+                    producer.replace_input_with(index, self.native(source))
+            self.push(producer)
+        return value
 
     def put(self, value: Value, form: Form, held: ir.Value) -> None:
         """Record that ``held`` holds ``value`` in ``form``."""
@@ -135,6 +159,7 @@ class Emitter:
         return held[target] if target in held else self._transposed(value, source, target)
 
     def _transposed(self, value: Value, source: Form, target: Form) -> ir.Value:
+        held = self.get(value, source)
         native = self._native_relayout(value, target)
         if native is not None:
             return native
@@ -144,7 +169,7 @@ class Emitter:
             place = next(p for p in places if source[p] == group)
             places.remove(place)
             perm.append(place)
-        found = self.op("Transpose", [self.get(value, source)], {"perm": perm}, like=value)
+        found = self.op("Transpose", [held], {"perm": perm}, like=value)
         return self.shaped(found, value, target)
 
     def reshape(self, value: Value, source: Form, form: Form) -> ir.Value:
@@ -207,7 +232,8 @@ class Emitter:
             held.type = ir.TensorType(dtype)
         return held
 
-    def _is_kept(self, node: Node) -> bool:
+    def is_kept(self, node: Node) -> bool:
+        """Whether the native nodes of an axis node stay as they are."""
         for member in self._groups[node]:
             variant = self.plan.forms.nodes[member]
             for use, form in zip(member.operands, variant.reads, strict=True):
@@ -216,7 +242,8 @@ class Emitter:
             for use, form in zip(member.results, variant.writes, strict=True):
                 if form != use.form:
                     return False
-            if variant.tag == "spelled":
+            if variant.tag in ("conv", "linear", "spelled"):
+                # The forms may be those of the native node, the operator is not.
                 return False
             if member.kind is Kind.SIZES:
                 source = member.operands[0]
@@ -226,7 +253,7 @@ class Emitter:
         return True
 
     def _emit(self, node: Node) -> None:
-        if not self._is_kept(node):
+        if not self.is_kept(node):
             variant = self.plan.forms.nodes[node]
             inputs = [
                 None if use is None or form is None else self.get(use.value, form)
@@ -251,9 +278,11 @@ class Emitter:
     def _keep(self, native: ir.Node, group: list[Node]) -> None:
         """Keep a native node, reading what its inputs have become."""
         own = {n for member in group for n in member.natives}
+        # The weight of a layer is better an initializer than a view of one.
+        resolved = any(member.kind is Kind.CONTRACT for member in group)
         for index, value in enumerate(native.inputs):
             if value is not None and value.producer() not in own:
-                native.replace_input_with(index, self.native(value))
+                native.replace_input_with(index, self.native(value, resolved=resolved))
         for member in group:
             for use in member.operands[len(native.inputs) :]:
                 # What a nested graph reads; it refers to the value itself.
@@ -281,12 +310,29 @@ class Emitter:
             held = self.op("Squeeze", [held], {}, like=use.value)
         self.put(use.value, use.form, self.shaped(held, use.value, use.form))
 
+    def _kept_copy(self, old: ir.Value) -> bool:
+        """Keep the node that copies a value of the same form to a graph output, where there is."""
+        producer = old.producer()
+        source = None if producer is None else next(iter(producer.inputs), None)
+        if producer is None or source is None or producer in self._pushed:
+            return False
+        a, b = (self.graph.views.get(self.reader.tensors[v]) for v in (source, old))
+        if a is None or b is None or (a.value, a.form) != (b.value, b.form):
+            return False
+        for index, value in enumerate(producer.inputs):
+            if value is not None:
+                producer.replace_input_with(index, self.native(value))
+        self.push(producer)
+        return True
+
     def _output(self, old: ir.Value) -> ir.Value:
         """The value of a graph output, under the output's own name, type and shape."""
         held = self.native(old)
         if held is old:
             return old
         taken = held.is_graph_input() or held.is_graph_output() or held.is_initializer()
+        if taken and self._kept_copy(old):
+            return old
         if taken or held.producer() not in self._pushed or held.name in self._output_names:
             held = self.op("Identity", [held], {}, name=old.name or "")
         name = old.name

@@ -41,7 +41,9 @@ class Reader:
             constant = ir.convenience.get_const_tensor(value)
             is_input = value.is_graph_input()
             known = constant is not None and not is_input
-            own = tuple(Size(d) for d in constant.shape.numpy()) if constant and known else None
+            own = None
+            if constant is not None and known:
+                own = tuple(Size(d) for d in constant.shape.numpy())
             self.tensors[value] = Tensor(
                 key=value,
                 # A graph output may be declared with symbols and yet be a constant.
