@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import os
 import signal
 import sys
@@ -106,8 +105,7 @@ def app() -> typer.Typer:
     )
     result.callback()(_options)
     for name, module in _COMMANDS.items():
-        if importlib.util.find_spec(module) is not None:
-            result.command(name)(getattr(importlib.import_module(module), name))
+        result.command(name)(getattr(importlib.import_module(module), name))
     return result
 
 

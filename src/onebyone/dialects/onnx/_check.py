@@ -15,6 +15,7 @@ import onnx
 import onnx_ir as ir
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
 
+from onebyone.dialects.onnx._infer import infer_shapes
 from onebyone.errors import InputError
 
 _INT64 = 2**63 - 1
@@ -252,7 +253,7 @@ def _sort(graph: GraphProto | onnx.FunctionProto) -> None:
 
 def _check_types(model: onnx.ModelProto) -> None:
     try:
-        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+        infer_shapes(model, strict=True)
     except Exception as error:
         text = str(error)
     else:

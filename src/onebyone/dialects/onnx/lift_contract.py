@@ -50,6 +50,8 @@ def gemm(reader: Reader, node: ir.Node) -> Meaning | list[Operation]:
     bias_shape = reader.shape(bias)
     if a is None or b is None or (bias is not None and bias_shape is None):
         return _UNKNOWN
+    if len(a) != 2 or len(b) != 2 or len(bias_shape or ()) > 2:
+        return _UNKNOWN
     left = (("k",), ("m",)) if at.integer(node, "transA", 0) else (("m",), ("k",))
     right = (("n",), ("k",)) if at.integer(node, "transB", 0) else (("k",), ("n",))
     result: tuple[Position, ...] = (("m",), ("n",))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import onnx
 import onnx_ir as ir
 
 from onebyone.axes.graph import AxisGraph
 from onebyone.axes.lift import lift
 from onebyone.dialects.onnx import (
+    _infer,
     lift_contract,
     lift_layout,
     lift_norm,
@@ -58,7 +58,7 @@ def infer_shapes(model: ir.Model) -> None:
             ]
         )
     try:
-        inferred = onnx.shape_inference.infer_shapes(skeleton(model), data_prop=True)
+        inferred = _infer.infer_shapes(skeleton(model))
     except Exception:  # whatever onnx dislikes, the model is understood as far as it is declared
         inferred = None
     for value, shape in declared:
