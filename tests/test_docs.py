@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import webbrowser
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.S | re.M)
 
 
 @pytest.fixture
@@ -29,21 +30,32 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
-    assert [shlex.split(line)[1] for line in lines] == ["inspect", "convert", "convert"]
-    for line in lines:
-        program, *words = shlex.split(line)
-        assert program == "onebyone"
+def test_commands(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    lines = [line for block in blocks("") for line in block.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("onebyone")]
+    assert len(commands) >= 5
+    for _, *words in commands:
         assert cli.run(words) == 0, capsys.readouterr().err
-    assert {"out.onnx", "back.onnx"} <= {p.name for p in folder.iterdir()}
+    assert (folder / "out.onnx").exists()
+    assert len(opened) == 1
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line in lines:
+        if line.startswith("make "):
+            assert f"\n{line.split()[1]}:" in makefile
 
 
-def test_python(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = blocks("python")
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_python(number: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    block = blocks("python")[number]
     exec(compile(block, "README.md", "exec"), {})
-    assert "2 layers" in capsys.readouterr().out
-    assert (folder / "npu.onnx").exists()
+    # What a comment behind a print promises is what it prints.
+    promised = re.findall(r"^print\(.*\)\s+# (.*)$", block, re.M)
+    printed = capsys.readouterr().out.splitlines()
+    assert all(line in printed for line in promised)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[p.name for p in PAGES])
@@ -53,7 +65,7 @@ def test_links(page: Path) -> None:
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-def test_commands_and_options_of_the_table_exist(capsys: pytest.CaptureFixture[str]) -> None:
+def test_named_commands_and_options_exist(capsys: pytest.CaptureFixture[str]) -> None:
     for command in re.findall(r"`onebyone (\w+)", README):
         assert cli.run([command, "--help"]) == 0
     assert cli.run(["convert", "--help"]) == 0
