@@ -261,6 +261,8 @@ def check(seed: int) -> Outcome:
                 return Outcome(kind, f"{what}: unprintable error")
             if expected is not None:
                 kind = "refused by us alone"
+                if "cannot be understood" in str(error):
+                    return Outcome(kind, f"{what}: --to {to}: {error}")
             continue
         except Exception as error:
             return Outcome(kind, f"{what}: --to {to}: {type(error).__name__}: {error}")

@@ -7,11 +7,12 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onebyone.errors import InputError
 from onebyone.layout.targets import Target, find_target
 from onebyone.report import Report
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     Model = str | os.PathLike[str] | onnx.ModelProto | onnx_ir.Model
 
+_INTERNAL = (AssertionError, AttributeError, IndexError, KeyError, StopIteration, ValueError)
 # Running a larger model twice, and in float64, is left to the user.
 CHECKED_BYTES = 10**9
 
@@ -84,9 +86,10 @@ def convert(
         InputError: the model cannot be read, or an option does not fit it.
     """
     start = time.monotonic()
-    planned = _planned(model, to, target, only, skip, dims)
-    planned.emit()
-    report = _timed(planned.report(), start)
+    with _understood():
+        planned = _planned(model, to, target, only, skip, dims)
+        planned.emit()
+        report = _timed(planned.report(), start)
     if not check:
         return Conversion(planned.model, report)
     from onebyone.certify.verify import verify
@@ -121,7 +124,23 @@ def plan(
 ) -> Report:
     """As `convert`, but nothing is written: the report has the moves that would remain."""
     start = time.monotonic()
-    return _timed(_planned(model, to, target, only, skip, dims).report(), start)
+    with _understood():
+        return _timed(_planned(model, to, target, only, skip, dims).report(), start)
+
+
+@contextlib.contextmanager
+def _understood() -> Generator[None]:
+    """Models whose declared shapes contradict one another pass every check that is cheap.
+
+    What then fails in the engine is the input's fault, or ours: the error says both.
+    """
+    try:
+        yield
+    except _INTERNAL as error:
+        raise InputError(
+            f"the model cannot be understood ({type(error).__name__}: {error}): its shapes "
+            "contradict one another, or this is a bug; if onnxruntime runs it, please report it"
+        ) from error
 
 
 def _planned(

@@ -173,6 +173,8 @@ def permuted_tensor(native: ir.Value, value: Value, form: Form) -> ir.TensorProt
             name=native.name,
         )
     atoms = form_shape(value, tuple((axis,) for axis in range(len(value.sizes))))
+    # Said now: the elements themselves are read much later, when the file is written.
+    assert sorted(order) == list(range(len(atoms))), "a form holds every axis of a constant once"
 
     def permute() -> ir.TensorProtocol:
         array = source.numpy().reshape(atoms).transpose(order).reshape(shape)
