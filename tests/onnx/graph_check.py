@@ -176,7 +176,7 @@ def _worst(a: Any, b: Any) -> float:
     return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0))
 
 
-# ---- weights ----------------------------------------------------------------------------
+# ---- weights ------------------------------------------------------------------------------------
 
 
 def constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:

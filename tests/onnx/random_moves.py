@@ -387,9 +387,12 @@ def expand(b: Builder, x: Val) -> Val | None:
         shape = [b.pick([1, 2]), *shape]
     if math.prod(shape) > 4096:
         return None
-    pairs = zip(shape[::-1], x.shape[::-1], strict=False)
-    told = [1 if d == e and b.chance(0.3) else d for d, e in pairs][::-1]
-    told = shape[: len(shape) - len(told)] + told
+    # A 1 in the wanted shape leaves a size as it is.
+    extra = len(shape) - x.rank
+    told = [
+        1 if i >= extra and d == x.shape[i - extra] and b.chance(0.3) else d
+        for i, d in enumerate(shape)
+    ]
     return moved(x, b.one("Expand", [x.name, b.ints(told)]), tuple(shape))
 
 

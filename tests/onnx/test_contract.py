@@ -13,6 +13,7 @@ from onnx import helper as h
 from onnx import numpy_helper
 
 import onebyone
+from onebyone.dialects.onnx.hash import canonical_form
 from tests import zoo
 from tests.onnx.graph_check import run
 from tests.onnx.small import model, value
@@ -209,9 +210,37 @@ def test_tied_weights_stay_one_initializer() -> None:
 def test_an_overridable_weight_is_no_constant() -> None:
     proto = model([node("MatMul", "x w")], {"w": small(6, 3)}, [value("x", [5, 6])])
     proto.graph.input.append(value("w", [6, 3]))
-    result, _ = convert(proto, "conv")
+    result, report = convert(proto, "conv")
     assert ops(result) == ["MatMul"]
+    assert [layer.status for layer in report.layers] == ["kept"]
+    assert "override" in report.layers[0].reason
     assert result.graph.input == proto.graph.input
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_model_of_ir_version_3(listed: bool) -> None:
+    """It lists its initializers as inputs; no runtime lets a caller override them."""
+    weight = small(6, 3)
+    nodes = [node("MatMul", "x w", "m"), node("Relu", "m")]
+    if not listed:
+        constant = numpy_helper.from_array(weight, "w")
+        nodes.insert(0, h.make_node("Constant", [], ["w"], value=constant))
+    proto = model(nodes, {"w": weight} if listed else {}, [value("x", [2, 5, 6])], opset=9)
+    proto.ir_version = 3
+    if listed:
+        proto.graph.input.append(value("w", [6, 3]))
+    whole = onnx.shape_inference.infer_shapes(proto)
+    onnx.checker.check_model(whole)
+    done = onebyone.convert(whole, "conv")
+    result = ir.to_proto(done.model)
+    onnx.checker.check_model(result, full_check=True)
+    assert "MatMul" not in ops(result)
+    assert [v.name for v in result.graph.input] == ["x"]
+    x = {"x": small(2, 5, 6)}
+    before, after = run(whole, x), run(result, x)
+    assert before is not None and after is not None
+    np.testing.assert_array_equal(after[0], before[0])
+    assert canonical_form(done.model).outputs == canonical_form(ir.from_proto(whole)).outputs
 
 
 # ---- bodies and functions -----------------------------------------------------------------------

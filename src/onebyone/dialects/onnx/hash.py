@@ -60,7 +60,7 @@ def canonical_values(model: ir.Model) -> tuple[Canonical, dict[str, str]]:
     defaults = [
         (value.name, _tensor_key(value.const_value))
         for value in model.graph.inputs
-        if value.const_value is not None
+        if value.const_value is not None and lifted.reader.overridable
     ]
     if defaults:
         told = tuple(digest(output, defaults) for output in found.outputs)

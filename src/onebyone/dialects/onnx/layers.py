@@ -113,6 +113,8 @@ def describe(graph: AxisGraph, plan: Plan | None) -> list[Layer]:
         native: ir.Node = node.natives[0]
         if is_layer(node):
             found.append(_fc_layer(node, plan))
+        elif node.kind is Kind.CONTRACT and any(map(_has_default, node.operands[:2])):
+            found.append(_other(native, "its weight is a graph input, which a caller may override"))
         elif node.kind in (Kind.WINDOW, Kind.OPAQUE):
             reason = node.reason or str(next(iter(node.attrs), ""))
             if native.op_type in (*CONVOLUTIONS, *_QUANTIZED, *_PRODUCTS):
@@ -120,6 +122,14 @@ def describe(graph: AxisGraph, plan: Plan | None) -> list[Layer]:
                 found.append(_other(native, "its weight is quantized" if quantized else reason))
             found += _nested(native)
     return found
+
+
+def _has_default(use: Use | None) -> bool:
+    """Whether an operand is a graph input with an initializer."""
+    if use is None or use.value.producer is not None or use.value.constant:
+        return False
+    value: ir.Value = use.value.tensor.key
+    return value.const_value is not None
 
 
 def _nested(node: ir.Node) -> Iterator[Layer]:

@@ -30,6 +30,9 @@ class Reader:
     def __init__(self, model: ir.Model, table: dict[str, Handler]) -> None:
         self.graph = model.graph
         self.opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 1))
+        # Before IR version 4 every initializer is listed as an input, and runtimes let no caller
+        # override it; since then an input with an initializer has a default.
+        self.overridable = (model.ir_version or 4) >= 4
         self.tensors: dict[ir.Value, Tensor] = {}
         self.contents = Evaluator(self.shape)
         self._table = table
@@ -39,7 +42,7 @@ class Reader:
         """The positional tensor of an ONNX value."""
         if value not in self.tensors:
             constant = ir.convenience.get_const_tensor(value)
-            is_input = value.is_graph_input()
+            is_input = value.is_graph_input() and (self.overridable or constant is None)
             known = constant is not None and not is_input
             own = None
             if constant is not None and known:
@@ -62,7 +65,8 @@ class Reader:
     def read(self) -> Positional:
         """All operations of the graph, in its order."""
         model = Positional()
-        model.inputs = [self.tensor(value) for value in self.graph.inputs]
+        inputs = [self.tensor(value) for value in self.graph.inputs]
+        model.inputs = [tensor for tensor in inputs if not tensor.constant]
         for node in self.graph:
             if node.op_type == "Constant" and self.tensor(node.outputs[0]).constant:
                 continue

@@ -54,12 +54,23 @@ class Planned:
 
     def emit(self) -> None:
         """Rewrite the model."""
+        before = list(self.model.graph)
         Emitter(self.model, self.plan, self._reader).run()
+        if list(self.model.graph) != before and (self.model.ir_version or 4) < 4:
+            self._unlist_initializers()
         for value, (_, type_, shape) in zip(self.model.graph.outputs, self._declared, strict=True):
             value.type, value.shape = type_, shape
         remove_dead(self.model.graph)
         left = sum(not layer.after.startswith("Conv") for layer in self._layers if layer.case)
         self._after = counts(self.model.graph, left)
+
+    def _unlist_initializers(self) -> None:
+        """IR version 4, where new initializers need not be listed as inputs, nor old ones."""
+        inputs = self.model.graph.inputs
+        for value in list(inputs):
+            if value.is_initializer():
+                inputs.remove(value)
+        self.model.ir_version = 4
 
     def report(self) -> Report:
         """What was, or would be, done."""
