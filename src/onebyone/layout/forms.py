@@ -62,6 +62,7 @@ class Forms:
         self.found: dict[Place, dict[Form, None]] = {}
         self._around: dict[Place, list[Node | Move]] = {}
         self._dirty: dict[Node | Move, None] = {}
+        self._offered: dict[Node | Move, list[Variant]] = {}
         for node in graph.nodes:
             for place in (*self._reads(node), *self._writes(node)):
                 if place is not None:
@@ -77,7 +78,8 @@ class Forms:
         while self._dirty:
             step = next(iter(self._dirty))
             del self._dirty[step]
-            for variant in self._variants(step):
+            self._offered[step] = self._variants(step)
+            for variant in self._offered[step]:
                 for place, form in zip(
                     self._places(step), (*variant.reads, *variant.writes), strict=True
                 ):
@@ -93,7 +95,7 @@ class Forms:
             return None if place is None else numbers.setdefault(place, len(numbers))
 
         steps: list[Node | Move] = [*self.graph.nodes, *self.moves]
-        options = [list(self._variants(step)) for step in steps]
+        options = [self._offered[step] for step in steps]
         for step, found in zip(steps, options, strict=True):
             places = self._places(step)
             split = len(found[0].reads)

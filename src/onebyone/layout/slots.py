@@ -25,6 +25,8 @@ class Slotted:
             for number, use in enumerate(node.operands)
             if use is not None and number not in node.pinned
         ]
+        self._operand_axes = [_axes(use) for use in node.operands]
+        self._result_axes = [_axes(use) for use in node.results]
         if node.kind is Kind.AXIS:
             self._in, self._out = node.axis_in, node.axis_out
         elif node.kind is Kind.ALONG:
@@ -59,9 +61,7 @@ class Slotted:
 
     def form(self, number: int, groups: Sequence[Slots], result: bool) -> Form:
         """The form of an operand or result under grouped slots; () where it lacks them all."""
-        use = self.node.results[number] if result else self.node.operands[number]
-        assert use is not None
-        axis_of = {index: axis for axis, index in enumerate(use.indices)}
+        axis_of = (self._result_axes if result else self._operand_axes)[number]
         own = self._groups(number, result)
         form: list[tuple[int, ...]] = []
         for group in groups:
@@ -108,6 +108,11 @@ class Slotted:
     def groups(self) -> frozenset[int]:
         """The slots that stand for groups: each is a position of its own."""
         return frozenset(s for s in self.native if s < 0)
+
+
+def _axes(use: Use | None) -> dict[int, int]:
+    """index -> axis."""
+    return {} if use is None else {index: axis for axis, index in enumerate(use.indices)}
 
 
 def _merge(slots: Slots, native: Slots) -> Slots:
