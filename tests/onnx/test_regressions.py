@@ -223,6 +223,17 @@ CASES: dict[str, Callable[[], Case]] = {
         1,
         2,
     ),
+    "rows picked along an axis of size 1": lambda: case(
+        [
+            ("ReduceSum", "x a", "r"),
+            ("Gather", "r i", "g", {"axis": 0}),
+            ("Conv", "g w b", "y"),
+        ],
+        {"a": ints(0, 1), "i": np.zeros((2, 2), np.int64), "w": small(2, 2, 1, 1), "b": small(2)},
+        3,
+        5,
+        1,
+    ),
     "a node between an input and an output of one form": lambda: case(
         [("MatMul", "x w", "y"), ("Identity", "x", "z")], {"w": small(4, 3)}, 5, 4, outputs="y z"
     ),

@@ -90,6 +90,20 @@ def _at_axis(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> 
     return _clone(emitter, node, inputs, {"axis": positions(node, variant, number)[0]})
 
 
+def _gather(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
+    """The axis is the position whose replacement by the indices' positions gives the result."""
+    data, indices, result = node.operands[0], node.operands[1], node.results[0]
+    assert data is not None and indices is not None
+    picked = [tuple(indices.indices[axis] for axis in group) for group in indices.form]
+    reads = [tuple(data.indices[axis] for axis in group) for group in variant.reads[0]]
+    writes = [tuple(result.indices[axis] for axis in group) for group in variant.writes[0]]
+    gone = node.axis_in[0][0]
+    for place, group in enumerate(reads):
+        if group == gone and [*reads[:place], *picked, *reads[place + 1 :]] == writes:
+            return _clone(emitter, node, inputs, {"axis": place})
+    raise AssertionError(f"no position for {gone} in {variant.reads[0]}")
+
+
 def _pad(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
     rank = len(variant.reads[0])
     pads = [0] * 2 * rank
@@ -114,7 +128,7 @@ def _expand(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> l
 AXIS: dict[str, Callable[[Emitter, Node, Variant, Inputs], list[ir.Value]]] = {
     "concat": _at_axis,
     "expand": _expand,
-    "gather": _at_axis,
+    "gather": _gather,
     "pad": _pad,
     "slice": _slice,
     "split": _at_axis,
