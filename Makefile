@@ -18,7 +18,7 @@ test: $(VENV)/test.done
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 fuzz: $(VENV)/test.done
 	$(BIN)/python -m tests.fuzz --minutes 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -57,25 +58,47 @@ def infer_shapes(model: ir.Model) -> None:
                 for dim in shape
             ]
         )
+    proto = skeleton(model)
     try:
-        inferred = _infer.infer_shapes(skeleton(model))
+        inferred = _infer.infer_shapes(proto)
+        del proto.graph.value_info[:]
+        derived = _named(ir.from_proto(_infer.infer_shapes(proto)).graph)
     except Exception:  # whatever onnx dislikes, the model is understood as far as it is declared
-        inferred = None
+        inferred, derived = None, dict[str, ir.Value]()
     for value, shape in declared:
         value.shape = shape
     if inferred is None:
         return
     inputs = set(model.graph.inputs)
+    symbols = {str(dim) for _, shape in declared for dim in shape if is_symbol(dim)}
     found = _named(ir.from_proto(inferred).graph)
     for name, value in _named(model.graph).items():
         known = found.get(name)
         if known is None or value in inputs:
             continue
         if known.shape is not None:
-            value.shape = known.shape
+            own = derived.get(name)
+            value.shape = _checked(known.shape, own.shape if own else None, symbols)
         # Not only tensors: a sequence must stay one.
         if value.type is None:
             value.type = known.type
+
+
+def _checked(declared: ir.Shape, derived: ir.Shape | None, symbols: Container[str]) -> ir.Shape:
+    """The declared shape, corrected where what follows from the inputs alone contradicts it.
+
+    A declaration may be stale, and runtimes do not mind; but it may also say more than onnx infers.
+    """
+    if derived is None:
+        return declared
+    if len(derived) != len(declared):
+        return derived
+    return ir.Shape(
+        [
+            d if isinstance(d, int) or str(d) in symbols else c
+            for c, d in zip(declared, derived, strict=True)
+        ]
+    )
 
 
 def _named(graph: ir.Graph) -> dict[str, ir.Value]:
