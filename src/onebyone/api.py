@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import resource
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onebyone.dialects.which import is_program
 from onebyone.errors import InputError
 from onebyone.layout.targets import Target, find_target
 from onebyone.report import Report
@@ -19,10 +21,11 @@ from onebyone.report import Report
 if TYPE_CHECKING:
     import onnx
     import onnx_ir
+    from torch.export import ExportedProgram
 
     from onebyone.certify.certificate import Certificate
 
-    Model = str | os.PathLike[str] | onnx.ModelProto | onnx_ir.Model
+    Model = str | os.PathLike[str] | onnx.ModelProto | onnx_ir.Model | ExportedProgram
 
 _INTERNAL = (AssertionError, AttributeError, IndexError, KeyError, StopIteration, ValueError)
 # Running a larger model twice, and in float64, is left to the user.
@@ -34,7 +37,7 @@ class Conversion:
     """A converted model and the report of what was done.
 
     Attributes:
-        model: the result, an ``onnx_ir.Model``.
+        model: the result: an ``onnx_ir.Model``, or an ``ExportedProgram`` if it was one.
         report: layers, counts, moves, seconds.
         certificate: what was proved of it; None where that was not asked for.
     """
@@ -49,7 +52,10 @@ class Conversion:
         Raises:
             OutputError: the path cannot be written, or is a file that the model still reads.
         """
-        from onebyone.dialects.onnx.files import save
+        if is_program(self.model):
+            from onebyone.dialects.aten.files import save
+        else:
+            from onebyone.dialects.onnx.files import save
 
         save(self.model, path)
 
@@ -68,7 +74,8 @@ def convert(
     """Turn FC layers into 1x1 (or k x k) convolutions, or such convolutions into MatMul.
 
     Args:
-        model: a path, an ``onnx.ModelProto`` or an ``onnx_ir.Model``; it is not changed.
+        model: a path, an ``onnx.ModelProto``, an ``onnx_ir.Model`` or a
+            ``torch.export.ExportedProgram``; it is not changed.
         to: ``conv`` or ``linear``.
         target: a target's name, a TOML file or a `Target`, instead of the default of ``to``.
         only: convert only layers whose name matches one of these patterns (``fnmatch``).
@@ -94,7 +101,7 @@ def convert(
         return Conversion(planned.model, report)
     from onebyone.certify.verify import verify
 
-    original = _own(model, dims)
+    original = model if is_program(model) else _own(model, dims)
     certificate = verify(original, planned.model, largest=CHECKED_BYTES, progress=progress)
     return Conversion(planned.model, report, certificate)
 
@@ -151,13 +158,36 @@ def _planned(
     skip: Sequence[str],
     dims: Mapping[str, int] | None,
 ) -> Any:
+    if is_program(model):
+        return _planned_program(model, to, target, only, skip, dims)
     from onebyone.dialects.onnx.pipeline import Planned
 
     chosen = find_target(target if target is not None else to)
     return Planned(_own(model, dims), chosen, only, skip)
 
 
-def _own(model: Model, dims: Mapping[str, int] | None) -> onnx_ir.Model:
+def _planned_program(
+    model: Any,
+    to: str,
+    target: str | os.PathLike[str] | Target | None,
+    only: Sequence[str],
+    skip: Sequence[str],
+    dims: Mapping[str, int] | None,
+) -> Any:
+    if importlib.util.find_spec("torch") is None:
+        raise InputError("PyTorch programs need torch: pip install 'onebyone[torch]'")
+    from onebyone.dialects.aten.files import as_program
+    from onebyone.dialects.aten.pipeline import Planned
+
+    if dims:
+        raise InputError("sizes of a PyTorch program are fixed at torch.export.export, not here")
+    # PyTorch reads the factors of a product through strides.
+    usual = {"linear": "linear-strided"}.get(to, to)
+    chosen = find_target(target if target is not None else usual)
+    return Planned(as_program(model), chosen, only, skip)
+
+
+def _own(model: Any, dims: Mapping[str, int] | None) -> onnx_ir.Model:
     """A copy of the model that may be changed, with its dimensions fixed."""
     from onebyone.dialects.onnx.dims import fix_dims
     from onebyone.dialects.onnx.files import as_model

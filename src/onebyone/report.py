@@ -71,6 +71,27 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Weight:
+    """A parameter that was stored anew: ``before.reshape(atoms).permute(order).reshape(after)``.
+
+    Attributes:
+        name: its name in the program.
+        before: its shape in the original.
+        after: its shape in the result.
+        atoms: the shape in which its axes are permuted.
+        order: the permutation.
+        storage: ``view`` where it shares the memory of the original, else ``copy``.
+    """
+
+    name: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    atoms: tuple[int, ...]
+    order: tuple[int, ...]
+    storage: Literal["view", "copy"]
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of inspecting, planning or converting a model.
 
@@ -88,6 +109,7 @@ class Report:
         seconds: wall-clock time.
         peak_memory: of the process, bytes; None where it is not known.
         notes: what else a user should know.
+        weights: parameters of a PyTorch program that were stored anew.
     """
 
     target: str
@@ -103,6 +125,7 @@ class Report:
     seconds: float = 0.0
     peak_memory: int | None = None
     notes: tuple[str, ...] = field(default=())
+    weights: tuple[Weight, ...] = field(default=())
 
     @property
     def gap(self) -> float:

@@ -18,7 +18,7 @@ _DOCS = Path(__file__).parents[2] / "docs" / "targets.md"
 
 
 def test_shipped_targets_say_what_they_are_for() -> None:
-    assert shipped() == ("conv", "conv-native-norm", "linear", "onnxruntime-cpu")
+    assert shipped() == ("conv", "conv-native-norm", "linear", "linear-strided", "onnxruntime-cpu")
     assert {find_target(name).form for name in shipped()} == {"conv", "linear", "any"}
     assert find_target("conv-native-norm").spelled_norm is None
     assert find_target("conv").spelled_norm is not None

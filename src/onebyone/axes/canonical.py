@@ -25,6 +25,7 @@ import numpy as np
 from onebyone.axes.graph import AxisGraph, Node, Order, Use, Value, order_of
 from onebyone.axes.positional import Kind, Tensor
 from onebyone.axes.sizes import Size, product
+from onebyone.identity import Geometry
 
 Digest = str
 ReadConstant = Callable[[Tensor], np.ndarray[Any, Any]]
@@ -71,12 +72,14 @@ class Canonical:
         terms: hash and axis names of each value.
         names: hash of each computed value, with the native name of the tensor, in graph order.
         opaque: native operators that were hashed as they are, without being understood.
+        assumed: what equal hashes take for granted beyond the order of sums.
     """
 
     outputs: tuple[Digest, ...] = ()
     terms: dict[Value, Term] = field(default_factory=dict[Value, Term])
     names: dict[Digest, str] = field(default_factory=dict[Digest, str])
     opaque: list[str] = field(default_factory=list[str])
+    assumed: dict[str, None] = field(default_factory=dict[str, None])
 
 
 def _words(size: Size) -> list[str]:
@@ -98,6 +101,8 @@ def canonical(
     graph: AxisGraph,
     read: ReadConstant,
     describe: Callable[[Node], Hashable],
+    *,
+    by_position: bool = False,
 ) -> Canonical:
     """Hash a graph.
 
@@ -105,15 +110,23 @@ def canonical(
         graph: the model.
         read: gives the elements of a constant tensor.
         describe: what a pinned node computes: its native operator and attributes.
+        by_position: tell inputs, outputs and symbolic sizes apart by their position instead of
+            their name; equal hashes then mean the same function of inputs in that order.
     """
-    return _Hasher(graph, read, describe).run()
+    return _Hasher(graph, read, describe, by_position).run()
 
 
 class _Hasher:
     def __init__(
-        self, graph: AxisGraph, read: ReadConstant, describe: Callable[[Node], Hashable]
+        self,
+        graph: AxisGraph,
+        read: ReadConstant,
+        describe: Callable[[Node], Hashable],
+        by_position: bool,
     ) -> None:
         self.graph, self.read, self.describe = graph, read, describe
+        self.by_position = by_position
+        self._places = _places(graph) if by_position else {}
         self.out = Canonical()
         self._symbols: set[str] = set()
         self._chains: dict[Value, tuple[Value, tuple[int, ...], tuple[Digest, ...]]] = {}
@@ -123,7 +136,8 @@ class _Hasher:
         for place, tensor in enumerate(self.graph.inputs):
             value = self.graph.views[tensor].value
             self._symbols |= {word for size in value.sizes for word in _words(size)}
-            head = digest("input", place, tensor.name, value.dtype, self._sizes(value))
+            name = "" if self.by_position else tensor.name
+            head = digest("input", place, name, value.dtype, self._sizes(value))
             self._name(value, head)
         for node in self.graph.nodes:
             self._visit(node)
@@ -268,7 +282,7 @@ class _Hasher:
             hashed.append((slot, head, [names[b.indices[axis]] for axis in order]))
         apart = [names[index] for index in special]
         kept = sorted(names[index] for index in result)
-        told = list(extra)
+        told = [self._named(item) if self._places else item for item in extra]
         while told and told[-1] == ():
             told.pop()
         head = digest(fn, told, hashed, apart, kept)
@@ -312,19 +326,22 @@ class _Hasher:
         for number, use in enumerate(node.results):
             contents = self.contents(use)
             if contents is not None:
-                self._name(use.value, digest("sizes", *map(str, contents)))
+                self._name(use.value, self._told(contents))
             else:
                 self.out.terms[use.value] = rule(self, node, number)
         self._record(node)
 
     def _pinned(self, node: Node) -> None:
         if node.kind is Kind.OPAQUE and any(u.value.tensor.contents is None for u in node.results):
-            self.out.opaque.append(str(node.natives[0].op_type))
-        head = digest(self.describe(node), *(self._placed(use) for use in node.operands))
+            native = node.natives[0]
+            self.out.opaque.append(str(getattr(native, "op_type", None) or native.op))
+        window = next((a for a in node.attrs if isinstance(a, Geometry)), None)
+        what = self.describe(node) if window is None else ("convolution", window)
+        head = digest(what, *(self._placed(use) for use in node.operands))
         for number, use in enumerate(node.results):
             contents = self.contents(use)
             if contents is not None:
-                self._name(use.value, digest("sizes", *map(str, contents)))
+                self._name(use.value, self._told(contents))
             else:
                 self._name(use.value, digest(head, number))
         self._record(node)
@@ -339,7 +356,7 @@ class _Hasher:
             return "absent"
         contents = self.contents(use)
         if contents is not None:
-            return digest("sizes", *map(str, contents))
+            return self._told(contents)
         if use.value.constant:
             sizes = [str(product([use.value.sizes[a] for a in group])) for group in use.form]
             return digest("constant", self.elements(use.value, order_of(use.form)), sizes)
@@ -364,10 +381,36 @@ class _Hasher:
 
     def _output(self, tensor: Tensor) -> Digest:
         view = self.graph.views[tensor]
-        return digest(tensor.name, self._placed(Use(view.value, (), view.form)))
+        name = "" if self.by_position else tensor.name
+        return digest(name, self._placed(Use(view.value, (), view.form)))
 
     def _sizes(self, value: Value) -> tuple[str, ...]:
-        return tuple(str(size) for size in value.sizes)
+        return tuple(str(self._named(size)) for size in value.sizes)
+
+    def _told(self, contents: Sequence[Size]) -> Digest:
+        return digest("sizes", *(str(self._named(size)) for size in contents))
+
+    def _named(self, item: Any) -> Any:
+        """Attributes with the symbols in them under their canonical names."""
+        if isinstance(item, tuple | list):
+            return [self._named(part) for part in item]
+        if not isinstance(item, Size) or not self._places:
+            return item
+        return Size(item.coefficient, tuple(sorted(map(self._symbol, item.symbols))))
+
+    def _symbol(self, name: str) -> str:
+        """A symbol, or an expression of symbols, under its canonical name."""
+        return re.sub(r"[^\W\d]\w*", lambda m: self._places.get(m[0], m[0]), name)
+
+
+def _places(graph: AxisGraph) -> dict[str, str]:
+    """Names of the inputs' symbolic sizes by the place where each is met first."""
+    found: dict[str, str] = {}
+    for place, tensor in enumerate(graph.inputs):
+        for position, size in enumerate(tensor.shape or ()):
+            for symbol in size.symbols:
+                found.setdefault(symbol, f"n{place}_{position}")
+    return found
 
 
 def _orders(lead: Order, own: Sequence[int], value: Value) -> Iterator[Order]:

@@ -16,6 +16,8 @@ from onebyone.axes.canonical import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, 
 from onebyone.axes.graph import Node, Use, Value
 from onebyone.axes.positional import Kind
 
+_FLOATS = ("double", "float", "float16")
+
 Rule = Callable[[Hasher, Node, int], Term]
 
 
@@ -37,7 +39,7 @@ def _contract(hasher: Hasher, node: Node, number: int) -> Term:
     fn = "contract" if node.summed else "mul"
     term = hasher.combine(fn, factors, result)
     bias = node.operands[2] if len(node.operands) > 2 else None
-    if bias is not None:
+    if bias is not None and not _is_zero(hasher, bias):
         term = hasher.combine("add", [Bound(term, result), hasher.bound(bias)], result)
     return term
 
@@ -64,7 +66,55 @@ def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
     if node.fn == "scale":
         factor = digest("scalar", float(str(node.attrs[0])))
         return hasher.combine("mul", [*operands, Bound(Term(factor, ()), ())], result)
+    if node.fn == "add" and len(operands) == 2:
+        for other, use in enumerate(node.operands):
+            kept = node.operands[1 - other]
+            if use is None or kept is None or set(result) != set(kept.indices):
+                continue
+            if _is_zero(hasher, use):
+                return _aligned_bound(hasher, operands[1 - other], result)
+    if node.fn == "square":
+        return hasher.combine("mul", [operands[0], operands[0]], result)
+    if node.fn == "rsqrt":
+        root = Bound(hasher.combine("sqrt", operands, result), result)
+        return hasher.combine("recip", [root], result)
+    if node.fn == "swish" and not _factor(node):
+        gate = Bound(hasher.combine("sigmoid", operands, result), result)
+        return hasher.combine("mul", [operands[0], gate], result)
+    if node.fn == "where":
+        pairs = zip(node.operands[1:], operands[1:], strict=True)
+        operands[1:] = [_masked(hasher, use) or bound for use, bound in pairs]
     return hasher.combine(node.fn, operands, result, node.attrs, absent)
+
+
+def _is_zero(hasher: Hasher, use: Use) -> bool:
+    """Whether an operand is a constant of zeros: adding it changes nothing."""
+    if not use.value.constant or use.value.dtype not in _FLOATS:
+        return False
+    return not hasher.read(use.value.tensor).any()
+
+
+def _factor(node: Node) -> bool:
+    """Whether a Swish has a factor other than 1."""
+    return any(attribute != ("alpha", 1.0) for attribute in node.attrs)
+
+
+def _masked(hasher: Hasher, use: Use | None) -> Bound | None:
+    """The lowest finite number, as a filling of masks, means minus infinity.
+
+    Exporters write it so. Softmax gives 0 for either, except in rows that are masked completely;
+    `Canonical.assumed` says so.
+    """
+    if use is None or not hasher.by_position or use.value.dtype not in _FLOATS:
+        return None
+    number = _scalar(hasher, use)
+    if number is None or number > -6e4:
+        return None
+    dtype = np.float32 if use.value.dtype == "float" else np.dtype(use.value.dtype)
+    if number != float(np.finfo(dtype).min):
+        return None
+    hasher.out.assumed["no row of an attention mask is masked completely"] = None
+    return Bound(Term(digest("scalar", -np.inf), ()), ())
 
 
 def _aligned_bound(hasher: Hasher, bound: Bound, result: Sequence[int]) -> Term:
@@ -180,6 +230,9 @@ def _norm(hasher: Hasher, node: Node, number: int) -> Term:
     every = x.indices
     parameters = [None if use is None else hasher.bound(use) for use in node.operands[1:]]
     parameters += [None] * (4 - len(parameters))
+    shift = node.operands[2] if len(node.operands) > 2 else None
+    if shift is not None and _is_zero(hasher, shift):
+        parameters[1] = None
     rest = tuple(i for i in every if i not in node.along)
     epsilon = Bound(Term(digest("scalar", float(str(node.attrs[0]))), ()), ())
 

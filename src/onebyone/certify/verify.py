@@ -7,7 +7,7 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,13 +16,15 @@ from onebyone.certify.certificate import Certificate, Layer, Verdict, Witness
 from onebyone.certify.points import Ports, SignatureError, check_given, pair
 from onebyone.dialects.onnx.program import Program
 from onebyone.dialects.reference.arithmetic import Array
+from onebyone.dialects.which import is_program
 from onebyone.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
+    from torch.export import ExportedProgram
 
-    Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
+    Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model | ExportedProgram
 
 # Called with the name of a layer when it starts.
 Progress = Callable[[str], None]
@@ -63,7 +65,11 @@ def verify(
     Raises:
         InputError: a model or the inputs cannot be used.
     """
-    first, second = Program(a), Program(b)
+    if is_program(a) or is_program(b):
+        from onebyone.dialects.aten.certify import verify as verify_programs
+
+        return verify_programs(a, b)
+    first, second = Program(cast(Any, a)), Program(cast(Any, b))
     given = read_inputs(inputs)
     check_given(given, first)
     tell = progress or (lambda name: None)

@@ -23,7 +23,9 @@ class To(StrEnum):
     LINEAR = "linear"
 
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file to read.")]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="The ONNX file or PyTorch program (.pt2) to read.")
+]
 ToOption = Annotated[To, typer.Option("--to", help="The form that FC layers shall take.")]
 TargetOption = Annotated[
     str | None,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from onebyone.cli import _shared
-from onebyone.errors import OutputError
+from onebyone.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from onebyone.certify.certificate import Certificate
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def convert(
     model: _shared.Model,
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The ONNX file to write.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The file to write, of the same kind.")
+    ],
     to: _shared.ToOption = _shared.To.CONV,
     target: _shared.TargetOption = None,
     only: _shared.Only = None,
@@ -35,8 +37,11 @@ def convert(
     """
     import onebyone
     from onebyone.cli import _render
-    from onebyone.dialects.onnx.files import check_output, save
+    from onebyone.dialects.onnx.files import check_output
+    from onebyone.dialects.which import is_program
 
+    if is_program(model) != is_program(output):
+        raise InputError(f"{output}: the result of {model.name} is a file of the same kind")
     check_output(output, [model])
     _shared.check_report(report, [model, output])
     sizes = _shared.dims(dim)
@@ -51,6 +56,10 @@ def convert(
             dims=sizes,
         )
         certificates: list[Certificate] = []
+        if is_program(model):
+            from onebyone.dialects.aten.files import save
+        else:
+            from onebyone.dialects.onnx.files import save
         save(
             result.model,
             output,
@@ -70,16 +79,19 @@ def convert(
 
 
 def _certify(
-    model: Path, sizes: dict[str, int], written: Path, tell: Callable[[str, int, int], None]
+    model: Path, sizes: dict[str, int], written: Any, tell: Callable[[str, int, int], None]
 ) -> Certificate:
     """Certify the written file against the original; a difference keeps it from appearing."""
     from onebyone.api import CHECKED_BYTES
     from onebyone.certify.verify import verify
     from onebyone.dialects.onnx.dims import fix_dims
     from onebyone.dialects.onnx.files import as_model
+    from onebyone.dialects.which import is_program
 
-    original = as_model(model)
-    fix_dims(original, sizes)
+    original = model
+    if not is_program(model):
+        original = as_model(model)
+        fix_dims(original, sizes)
     certificate = verify(
         original,
         written,

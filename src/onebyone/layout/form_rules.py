@@ -288,7 +288,12 @@ def product_forms(
     rows = tuple(i for i in order_a[count:] if i not in own.summed)
     columns = tuple(i for i in order_b[count:] if i not in own.summed)
     reads: list[Form | None] = [None] * len(node.operands)
-    reads[left] = _form(a, [*lead, rows, summed])
-    reads[right] = _form(b, [*lead, summed, columns])
+    # A target that reads through strides may have picked a transposed factor.
+    first = [rows, summed] if (*rows, *summed) == tuple(order_a[count:]) else [summed, rows]
+    second = [summed, columns]
+    if (*summed, *columns) != tuple(order_b[count:]):
+        second.reverse()
+    reads[left] = _form(a, [*lead, *first])
+    reads[right] = _form(b, [*lead, *second])
     write = _form(result, [*lead, rows, columns])
     yield Variant("product", tuple(reads), (write,), changed, swapped)

@@ -24,6 +24,10 @@ class Abilities(Protocol):
         """Whether a Contract's native node is a matrix product with the weight on the right."""
         ...
 
+    def is_product(self, node: Node) -> bool:
+        """Whether a Contract's native node multiplies its factors in the forms that it reads."""
+        ...
+
     def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
         """Whether an ALONG node can be written with its axes at these places."""
         ...

@@ -28,7 +28,7 @@ _COSTS = (
 _PRICE = ("mac", "data", "weight", "layer")
 # Every table with its keys; "" is the top of the file.
 _KEYS: dict[str, tuple[str, ...]] = {
-    "": ("name", "base", "form", "cost", "refuse"),
+    "": ("name", "base", "form", "strided", "cost", "refuse"),
     "cost": (*_COSTS, "conv", "linear"),
     "cost.conv": _PRICE,
     "cost.linear": _PRICE,
@@ -94,6 +94,9 @@ class _File:
             changes["form"] = self._one_of("", "form", FORMS)
         elif "base" not in self.data:
             raise InputError(f'{self.where}: form is missing; write form = "conv" or a base')
+        if "strided" in self.data:
+            cure = "true or false"
+            changes["strided"] = self._entry("", "strided", _is_flag, cure)
         for key in _COSTS:
             if key == "spelled_norm" and costs.get(key) is False:
                 changes[key] = None
@@ -193,6 +196,10 @@ def _is_cost(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 100 and value.isprintable()
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
 
 
 def _is_texts(value: Any) -> bool:

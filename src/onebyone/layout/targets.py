@@ -53,6 +53,8 @@ class Target:
         token_as_batch: cost for each byte of the input of a convolution that counts tokens as
             batch, ``[tokens, C, 1, 1]``; with S positions beside them, an S-th of it.
         softmax_inside: cost for each byte of a softmax along an axis that is not the last.
+        strided: the runtime reads the factors of a matrix product through strides, so that a
+            transposed factor is no move.
         changed: cost for each byte of the result of an operator that is no layer and leaves its
             native order.
         margin: share that a layer's price rises by where it does not stay as it is.
@@ -74,6 +76,7 @@ class Target:
     margin: float = 0.0
     conv: Price = field(default_factory=Price)
     linear: Price = field(default_factory=Price)
+    strided: bool = False
     refuse: tuple[str, ...] = ()
     refuse_classes: tuple[str, ...] = ()
 

@@ -141,7 +141,7 @@ def _contract(orders: Orders, node: Node) -> Iterator[Variant]:
     own = orders.roles[node]
     forms = orders.target.forms
     if not own.constant or node in orders.kept:
-        yield native(node)
+        yield native(node) if orders.dialect.is_product(node) else _as_parts(orders, node, own)
         if not own.constant:
             yield from _products(orders, node, own)
         return
@@ -160,6 +160,15 @@ def layer_cost(target: Target, node: Node, own: Roles, form: str) -> float:
     price = target.conv if form == "conv" else target.linear
     data = size_in_bytes(x.value) + size_in_bytes(result.value)
     return price.of(product(node.sizes).estimate(), data, size_in_bytes(w.value))
+
+
+def _as_parts(orders: Orders, node: Node, own: Roles) -> Variant:
+    """A product inside a fused native node: by itself it needs its second factor transposed."""
+    from onebyone.layout.plan import move_cost
+
+    found = native(node)
+    cost = move_cost(_operand(node, own.weight).value, orders.target)
+    return found if orders.target.strided else replace(found, cost=cost)
 
 
 def _operand(node: Node, number: int) -> Use:
@@ -253,12 +262,15 @@ def _products(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
                 continue
             reads: list[Order | None] = [None] * len(node.operands)
             reads[own.data], reads[own.weight] = order_a, order_b
-            if last_a and (not last_b or not sum_b or not own_b):
+            straight = last_a and (not last_b or not sum_b or not own_b)
+            crossed = last_b and (not last_a or not sum_a or not own_a)
+            # Through strides every form will do; the straight one is preferred by a byte.
+            if straight or orders.target.strided:
                 write = _axes(node.results[0], (*batch_a, *own_a, *own_b))
-                yield Variant("product", tuple(reads), (write,), 0.0, False)
-            if last_b and (not last_a or not sum_a or not own_a):
+                yield Variant("product", tuple(reads), (write,), float(not straight), False)
+            if crossed or orders.target.strided:
                 write = _axes(node.results[0], (*batch_a, *own_b, *own_a))
-                yield Variant("product", tuple(reads), (write,), 0.0, True)
+                yield Variant("product", tuple(reads), (write,), float(not crossed), True)
 
 
 _Split = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], bool]

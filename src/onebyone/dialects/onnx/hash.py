@@ -31,14 +31,23 @@ _RANDOM = frozenset(
 )
 
 
-def canonical_form(model: ir.Model) -> Canonical:
-    """Hash a model; its layout, and the form of its FC layers, do not count."""
-    return canonical_values(model)[0]
+def canonical_form(model: ir.Model, *, by_position: bool = False) -> Canonical:
+    """Hash a model; its layout, and the form of its FC layers, do not count.
+
+    Args:
+        model: what is hashed.
+        by_position: inputs, outputs and symbols are told apart by position, not by name, so that
+            models of different dialects can be compared; what depends on constants alone is
+            computed first, for exporters differ in what of it they leave to the model.
+    """
+    return canonical_values(model, by_position=by_position)[0]
 
 
-def canonical_values(model: ir.Model) -> tuple[Canonical, dict[str, str]]:
+def canonical_values(
+    model: ir.Model, *, by_position: bool = False
+) -> tuple[Canonical, dict[str, str]]:
     """The canonical form, and the hash behind every tensor's name, reshaped ones included."""
-    lifted = read(model)
+    lifted = read(model, fold=by_position)
     functions = {f.identifier(): digest(ir.to_proto(f).SerializeToString()) for f in _sorted(model)}
 
     def describe(node: Node) -> Hashable:
@@ -56,7 +65,12 @@ def canonical_values(model: ir.Model) -> tuple[Canonical, dict[str, str]]:
             tuple(functions.values()) if calls else (),
         )
 
-    found = canonical(lifted.graph, _elements, describe)
+    def elements(tensor: Tensor) -> np.ndarray[Any, Any]:
+        found = lifted.reader.elements(tensor.key)
+        assert found is not None
+        return found
+
+    found = canonical(lifted.graph, elements, describe, by_position=by_position)
     defaults = [
         (value.name, _tensor_key(value.const_value))
         for value in model.graph.inputs
@@ -75,12 +89,6 @@ def canonical_values(model: ir.Model) -> tuple[Canonical, dict[str, str]]:
 
 def _sorted(model: ir.Model) -> list[ir.Function]:
     return sorted(model.functions.values(), key=lambda f: f.identifier())
-
-
-def _elements(tensor: Tensor) -> np.ndarray[Any, Any]:
-    found = ir.convenience.get_const_tensor(tensor.key)
-    assert found is not None
-    return found.numpy()
 
 
 _Known = dict[ir.Value, tuple[Hashable, ...]]

@@ -46,6 +46,10 @@ class OnnxAbilities:
         native: ir.Node = node.natives[0]
         return native.op_type == "MatMul" and weight is not None and weight.value.derived
 
+    def is_product(self, node: Node) -> bool:
+        """Every ONNX node that multiplies reads its factors as they are."""
+        return True
+
     def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
         """Before opset 13 softmax runs over all positions from its axis on: it must be last."""
         if self.opset >= 13 or node.fn == "cumsum":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from onebyone.axes.positional import Apply, Meaning, Operation, Positional, Regroup, Tensor, Unknown
 from onebyone.axes.sizes import ONE, Size, product
 from onebyone.dialects.onnx.contents import Evaluator
+from onebyone.dialects.onnx.fold import Folder
 
 Shape = tuple[Size, ...]
 
@@ -27,12 +30,13 @@ Handler = Callable[["Reader", ir.Node], "Reading | Meaning | list[Operation]"]
 class Reader:
     """Reads one graph; knows the shape, the type and the contents of its tensors."""
 
-    def __init__(self, model: ir.Model, table: dict[str, Handler]) -> None:
+    def __init__(self, model: ir.Model, table: dict[str, Handler], *, fold: bool = False) -> None:
         self.graph = model.graph
         self.opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 1))
         # Before IR version 4 every initializer is listed as an input, and runtimes let no caller
         # override it; since then an input with an initializer has a default.
         self.overridable = (model.ir_version or 4) >= 4
+        self.folder = Folder(self.opset) if fold else None
         self.tensors: dict[ir.Value, Tensor] = {}
         self.contents = Evaluator(self.shape)
         self._table = table
@@ -52,11 +56,20 @@ class Reader:
                 # A graph output may be declared with symbols and yet be a constant.
                 shape=own or _static_shape(value) or _declared_shape(value),
                 dtype=value.dtype.name.lower() if value.dtype is not None else "",
-                constant=known,
+                constant=known or (self.folder is not None and self.folder.knows(value)),
                 name=value.name or "",
                 contents=None if is_input else self.contents.get(value),
             )
         return self.tensors[value]
+
+    def elements(self, value: ir.Value | None) -> np.ndarray[Any, Any] | None:
+        """The elements of a constant, None where the value is none."""
+        if value is None or not self.tensor(value).constant:
+            return None
+        if self.folder is not None and (found := self.folder.elements(value)) is not None:
+            return found
+        tensor = ir.convenience.get_const_tensor(value)
+        return None if tensor is None else tensor.numpy()
 
     def shape(self, value: ir.Value | None) -> Shape | None:
         """The shape of a value, None where the rank is not known or the input is absent."""
@@ -69,6 +82,9 @@ class Reader:
         model.inputs = [tensor for tensor in inputs if not tensor.constant]
         for node in self.graph:
             if node.op_type == "Constant" and self.tensor(node.outputs[0]).constant:
+                continue
+            if self.folder is not None and self.folder.fold(node):
+                self.contents.visit(node)
                 continue
             model.operations += self._operations(node)
         model.outputs = [self.tensor(value) for value in self.graph.outputs]

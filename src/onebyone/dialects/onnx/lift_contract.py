@@ -116,7 +116,7 @@ def conv(reader: Reader, node: ir.Node) -> Meaning | Reading | list[Operation]:
         return window(reader, node, shape.reason)
     verdict = classify(shape)
     if isinstance(verdict, Refusal):
-        return window(reader, node, verdict.reason)
+        return window(reader, node, verdict.reason, shape)
     sizes = {"g": Size(shape.groups)}
     x = reader.shape(node.inputs[0])
     assert x is not None
@@ -141,7 +141,8 @@ def conv(reader: Reader, node: ir.Node) -> Meaning | Reading | list[Operation]:
         else:
             rest = ONE if case is Case.WHOLE else size.divided_by(kernel)
             if rest is None:
-                return window(reader, node, "input size is not known to be a multiple of the patch")
+                reason = "input size is not known to be a multiple of the patch"
+                return window(reader, node, reason, shape)
             sizes[o] = rest
             inputs.append((o, k))
             outputs.append((o,))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import onnx_ir as ir
 
 from onebyone.axes.positional import Apply, Kind, Meaning, Permute, Position, Regroup, Unknown
@@ -310,6 +313,23 @@ def gather(reader: Reader, node: ir.Node) -> Meaning:
     )
 
 
+def gather_nd(reader: Reader, node: ir.Node) -> Meaning | Reading:
+    """Elements picked by constant coordinates, where those only count all elements in order."""
+    shape, picked = reader.shape(node.inputs[0]), reader.elements(node.inputs[1])
+    sizes = [] if shape is None else [size.known for size in shape]
+    known = [size for size in sizes if size is not None]
+    if picked is None or not known or len(known) != len(sizes):
+        return Unknown("GatherND by coordinates that are computed at run time")
+    if at.integer(node, "batch_dims", 0) or picked.shape[-1] != len(known):
+        return Unknown("GatherND of slices")
+    if picked.size != math.prod(known) * len(known):
+        return Unknown("GatherND of some elements")
+    places = picked.reshape(-1, len(known))
+    if not np.array_equal(places, np.indices(known).reshape(len(known), -1).T):
+        return Unknown("GatherND of some elements")
+    return Reading(Regroup(), tuple(Size(d) for d in picked.shape[:-1]))
+
+
 def expand(reader: Reader, node: ir.Node) -> Meaning | Reading:
     """Broadcasting, written out."""
     shape, target = reader.shape(node.inputs[0]), reader.contents.get(node.inputs[1])
@@ -358,6 +378,7 @@ TABLE: dict[str, Handler] = {
     "Expand": expand,
     "Flatten": flatten,
     "Gather": gather,
+    "GatherND": gather_nd,
     "Identity": identity,
     "Pad": pad,
     "Reshape": reshape,

@@ -69,7 +69,8 @@ def pointwise(reader: Reader, node: ir.Node) -> Meaning:
     attrs: list[object] = list(at.hashable(node, skip))
     if node.op_type == "Cast":
         skip = frozenset({"to"})
-        attrs = [node.attributes["to"].as_int(), *at.hashable(node, skip)]
+        to = ir.DataType(node.attributes["to"].as_int())
+        attrs = [to.name.lower(), *at.hashable(node, skip)]
     return Apply(
         Kind.POINTWISE,
         POINTWISE[node.op_type],

@@ -56,7 +56,7 @@ def geometry(reader: Reader, node: ir.Node) -> Geometry | Refusal:
     )
 
 
-def window(reader: Reader, node: ir.Node, reason: str) -> Reading:
+def window(reader: Reader, node: ir.Node, reason: str, known: Geometry | None = None) -> Reading:
     """An overlapping convolution or a pooling: pinned to its layout."""
     operands = (None,) * len(node.inputs)
     if len(node.outputs) > 1:
@@ -66,7 +66,7 @@ def window(reader: Reader, node: ir.Node, reason: str) -> Reading:
         return Reading(Unknown(reason))
     result = axis_labels(len(out))
     sizes = {label: size for (label,), size in zip(result, out, strict=True)}
-    attrs = (reason, at.hashable(node))
+    attrs = (reason, known or at.hashable(node))
     return Reading(
         Apply(Kind.WINDOW, node.op_type.lower(), operands, (result,), attrs=attrs, sizes=sizes), out
     )

@@ -37,10 +37,15 @@ class Lifted:
     reader: Reader
 
 
-def read(model: ir.Model) -> Lifted:
-    """Lift a model. Adds inferred shapes to its values, and changes nothing else of it."""
+def read(model: ir.Model, *, fold: bool = False) -> Lifted:
+    """Lift a model. Adds inferred shapes to its values, and changes nothing else of it.
+
+    Args:
+        model: the model.
+        fold: take what depends on constants alone for a constant.
+    """
     infer_shapes(model)
-    reader = Reader(model, TABLE)
+    reader = Reader(model, TABLE, fold=fold)
     return Lifted(lift(reader.read()), reader)
 
 

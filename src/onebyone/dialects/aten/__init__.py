@@ -1,0 +1,1 @@
+"""The dialect of PyTorch programs: `torch.export.ExportedProgram` in, the same out."""

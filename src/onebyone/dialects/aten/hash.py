@@ -1,0 +1,56 @@
+"""The canonical form of an exported program."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+
+from onebyone.axes.canonical import Canonical, canonical
+from onebyone.axes.graph import Node
+from onebyone.axes.positional import Kind, Tensor
+from onebyone.dialects.aten.read import functional, read
+from onebyone.dialects.aten.values import Native, arguments, is_tensor, tags_of
+
+
+def canonical_form(program: ExportedProgram, *, by_position: bool = True) -> Canonical:
+    """Hash a program; its layout, and the form of its FC layers, do not count.
+
+    Args:
+        program: what is hashed; values that depend on constants alone are computed first, as
+            exporters to ONNX do.
+        by_position: inputs, outputs and symbols are told apart by position, not by name, so that
+            programs of different dialects can be compared.
+    """
+    lifted = read(functional(program), fold=True)
+
+    def elements(tensor: Tensor) -> np.ndarray[Any, Any]:
+        found = lifted.reader.elements(tensor).detach().contiguous()
+        if found.dtype == torch.bfloat16:
+            return found.view(torch.int16).numpy()
+        return found.numpy()
+
+    return canonical(lifted.graph, elements, _describe, by_position=by_position)
+
+
+def _describe(node: Node) -> Hashable:
+    native: Native = node.natives[0]
+    if node.kind is Kind.SIZES:
+        return "sizes"
+    own = native.node
+    target = own.target
+    if torch.Tag.nondeterministic_seeded in tags_of(target):
+        # Two draws are two values, however equal the nodes that draw them.
+        return (str(target), own.name)
+    given = {k: str(v) for k, v in arguments(own).items() if not _reads(v)}
+    return (str(target), tuple(sorted(given.items())), str(own.args) if not given else "")
+
+
+def _reads(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_reads(item) for item in value)
+    return is_tensor(value) or isinstance(value, fx.Node)

@@ -1,0 +1,74 @@
+"""The tables of the dialects, the emitter and the reference stay in step."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+
+from onebyone.dialects.aten import emit_axis, lift_layout, lift_pointwise
+from onebyone.dialects.aten import read as aten
+from onebyone.dialects.onnx import emit_axis as onnx_emit_axis
+from onebyone.dialects.onnx import lift_layout as onnx_layout
+from onebyone.dialects.onnx import lift_pointwise as onnx_pointwise
+from onebyone.dialects.onnx import read as onnx
+from onebyone.dialects.onnx import semantics
+
+ROOT = Path(__file__).parents[2]
+
+# Functions that ONNX has no operator for, or that its operators write otherwise.
+ATEN_ALONE = {
+    "all", "any", "argmax", "argmin", "atan2", "bitwiseand", "bitwisenot", "bitwiseor",
+    "bitwisexor", "erfc", "expm1", "fmod", "full_like", "hardtanh", "leaky_relu", "log10",
+    "log1p", "log2", "ne", "relu6", "rsqrt", "square", "trunc", "var",
+}  # fmt: skip
+
+# Operators of ONNX that the reference interpreter does not know: the field layer is undecided.
+NO_REFERENCE = {
+    name for name in (*onnx.TABLE,) if not any(key[1] == name for key in semantics.OPERATORS)
+}
+
+
+def test_functions_have_the_same_names() -> None:
+    """One function, one name: a name of one dialect alone is listed here, with the reason."""
+    ours = {fn for fn, _ in lift_pointwise.POINTWISE.values()} | set(lift_pointwise.REDUCE.values())
+    theirs = set(onnx_pointwise.POINTWISE.values()) | set(onnx_pointwise.REDUCE.values())
+    assert ours - theirs <= ATEN_ALONE
+    assert not (ATEN_ALONE & theirs - {"bitwiseand", "bitwisenot", "bitwiseor", "bitwisexor"})
+
+
+@pytest.mark.parametrize("name", aten.TABLE)
+def test_every_operator_exists(name: str) -> None:
+    assert hasattr(torch.ops.aten, name), f"torch has no operator aten::{name}"
+
+
+def test_what_is_read_along_axes_can_be_written() -> None:
+    """Every AXIS function that a lift names has an expression in the emitter of its dialect."""
+    assert _axis_functions(lift_layout) <= set(emit_axis.AXIS)
+    assert _axis_functions(onnx_layout) <= set(onnx_emit_axis.AXIS)
+
+
+def test_the_reference_knows_what_the_dialect_reads() -> None:
+    """The field layer evaluates native graphs: nearly all operators that are lifted."""
+    assert len(NO_REFERENCE) <= 0.2 * len(onnx.TABLE), sorted(NO_REFERENCE)
+
+
+def test_the_how_to_names_lines_that_are_there() -> None:
+    text = (ROOT / "docs" / "adding-an-operator.md").read_text()
+    assert '"mish"' in text
+    assert lift_pointwise.POINTWISE["mish"][0] == onnx_pointwise.POINTWISE["Mish"] == "mish"
+
+
+def _axis_functions(module: object) -> set[str]:
+    """The literal second argument of every ``Apply(Kind.AXIS, "name", ...)``."""
+    tree = ast.parse(Path(module.__file__).read_text())  # type: ignore[attr-defined]
+    found = set()
+    for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call) and len(n.args) > 1):
+        kind = call.args[0]
+        named = isinstance(call.args[1], ast.Constant)
+        if named and isinstance(kind, ast.Attribute) and kind.attr == "AXIS":
+            found.add(call.args[1].value)
+    assert found
+    return found
