@@ -11,6 +11,7 @@ from onebyone.axes.graph import AxisGraph
 from onebyone.axes.lift import lift
 from onebyone.dialects.onnx import (
     _infer,
+    lift_axis,
     lift_contract,
     lift_layout,
     lift_norm,
@@ -23,6 +24,7 @@ from onebyone.dialects.onnx.lift import Handler, Reader, is_symbol
 TABLE: dict[str, Handler] = {
     **lift_pointwise.TABLE,
     **lift_layout.TABLE,
+    **lift_axis.TABLE,
     **lift_contract.TABLE,
     **lift_norm.TABLE,
     **lift_window.TABLE,
