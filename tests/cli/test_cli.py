@@ -302,7 +302,9 @@ def test_interrupted(how: signal.Signals, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     code = (
-        "import sys, time, onebyone\n"
+        # A shell that runs its children in the background has them ignore Ctrl-C.
+        "import signal, sys, time, onebyone\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def slow(*a, **k): print('here', flush=True); time.sleep(60)\n"
         "onebyone.convert = slow\n"
         "from onebyone.cli import main; main()"
