@@ -143,3 +143,19 @@ class AxisGraph:
                 if use is not None:
                     found[use.value].append((node, number))
         return found
+
+
+def sharing_natives(graph: AxisGraph) -> dict[Node, list[Node]]:
+    """Axis nodes that share native nodes: they are kept together or not at all."""
+    by_native: dict[int, list[Node]] = {}
+    groups: dict[Node, list[Node]] = {}
+    for node in graph.nodes:
+        own = [node]
+        for native in node.natives:
+            own = [*by_native.get(id(native), ()), *own]
+        own = list(dict.fromkeys(own))
+        for member in own:
+            groups[member] = own
+        for native in node.natives:
+            by_native[id(native)] = own
+    return groups

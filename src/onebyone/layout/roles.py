@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onebyone.axes.graph import AxisGraph, Node, Value
+from onebyone.axes.graph import AxisGraph, Form, Node, Use, Value
 from onebyone.axes.positional import Kind
+from onebyone.identity import Case
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,19 @@ def _through_positions(node: Node, found: dict[Value, frozenset[int]]) -> None:
     for use in node.results:
         if use.form and [use.value.sizes[axis] for axis in use.form[0]] == size:
             found[use.value] = frozenset(use.form[0])
+
+
+def layer_case(node: Node, data: Use, form: Form) -> Case:
+    """The case of an FC layer that reads ``data`` in ``form``: what its summed axes cover."""
+    summed = set(node.summed)
+    case = Case.POINTWISE
+    for group in form[2:]:
+        inside = [data.indices[axis] in summed for axis in group]
+        if any(inside):
+            if not all(inside):
+                return Case.PATCH
+            case = Case.WHOLE
+    if len(form) == 3 and case is Case.WHOLE:
+        # [batch, tokens, features]: the last position is what one token reads.
+        return Case.POINTWISE
+    return case

@@ -16,7 +16,7 @@ from torch import fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature
 
-from onebyone.axes.graph import AxisGraph, Form, Node, Value, order_of
+from onebyone.axes.graph import AxisGraph, Form, Node, Value, order_of, sharing_natives
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
 from onebyone.dialects.aten.constants import Constants
@@ -52,7 +52,7 @@ class Emitter:
         self.have: dict[Value, dict[Form, fx.Node]] = {}
         self.copies: dict[fx.Node, fx.Node] = {}
         self._names = {node.name for node in program.graph.nodes}
-        self._groups = _groups(self.graph)
+        self._groups = sharing_natives(self.graph)
         self._relayouts: dict[tuple[Value, Form], list[tuple[Native, Form]]] = {}
         for relayout in self.graph.relayouts:
             source, target = self.graph.views[relayout.source], self.graph.views[relayout.target]
@@ -344,19 +344,3 @@ def permutation(source: Form, target: Form) -> list[int]:
         places.remove(place)
         found.append(place)
     return found
-
-
-def _groups(graph: AxisGraph) -> dict[Node, list[Node]]:
-    """Axis nodes that share native nodes: they are kept together or not at all."""
-    by_native: dict[int, list[Node]] = {}
-    groups: dict[Node, list[Node]] = {}
-    for node in graph.nodes:
-        own = [node]
-        for native in node.natives:
-            own = [*by_native.get(id(native), ()), *own]
-        own = list(dict.fromkeys(own))
-        for member in own:
-            groups[member] = own
-        for native in node.natives:
-            by_native[id(native)] = own
-    return groups

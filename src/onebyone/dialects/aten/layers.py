@@ -14,8 +14,8 @@ from onebyone.dialects.aten.emit_nodes import data_and_weight, use_of
 from onebyone.dialects.aten.lift import Reader
 from onebyone.dialects.aten.lift_contract import CONVOLUTIONS
 from onebyone.dialects.aten.values import Native, fake, op_name, shape_of
-from onebyone.identity import Case
 from onebyone.layout.plan import Plan, is_layer
+from onebyone.layout.roles import layer_case
 from onebyone.report import Counts, Layer
 
 RESHAPES = (
@@ -129,7 +129,7 @@ def _fc_layer(node: Node, reader: Reader, plan: Plan) -> Layer:
     data, weight = data_and_weight(node)
     x, w, result = use_of(node, data), use_of(node, weight), node.results[0]
     before = _form_name(native.op, w, w.form)
-    after, case, status = before, _case(node, x, x.form), "unchanged"
+    after, case, status = before, layer_case(node, x, x.form), "unchanged"
     variant = plan.forms.nodes[node]
     reason = plan.kept.get(node)
     if reason is not None:
@@ -139,7 +139,7 @@ def _fc_layer(node: Node, reader: Reader, plan: Plan) -> Layer:
         conv = variant.tag == "conv"
         op = f"conv{len(variant.reads[weight]) - 2}d" if conv else "linear"
         after = _form_name(op, w, variant.reads[weight])
-        case = _case(node, x, variant.reads[data]) if conv else case
+        case = layer_case(node, x, variant.reads[data]) if conv else case
     return Layer(
         name=layer_name(reader, node),
         op=native.op,
@@ -159,20 +159,10 @@ def _shape(use: Use, form: Form) -> tuple[int | str, ...]:
     return _plain([product([use.value.sizes[axis] for axis in group]) for group in form])
 
 
-def _case(node: Node, x: Use, form: Form) -> str:
-    """The case of a layer, from the positions that hold summed axes."""
-    summed = set(node.summed)
-    case = Case.POINTWISE
-    for group in form[2:]:
-        indices = [x.indices[axis] for axis in group]
-        if any(i in summed for i in indices):
-            if not all(i in summed for i in indices):
-                return Case.PATCH
-            case = Case.WHOLE
-    if len(form) == 3 and case is Case.WHOLE:
-        # [batch, tokens, features]: the last position is what one token reads.
-        return Case.POINTWISE
-    return case
+def native_case(node: Node) -> str:
+    """The case of a layer in its native form."""
+    x = use_of(node, data_and_weight(node)[0])
+    return layer_case(node, x, x.form)
 
 
 def _form_name(op: str, w: Use, form: Form) -> str:

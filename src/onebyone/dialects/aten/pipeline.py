@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from torch.export import ExportedProgram
 
 from onebyone.axes.fold import fold_biases
-from onebyone.axes.graph import Node
 from onebyone.dialects.aten.emit import Emitter
-from onebyone.dialects.aten.layers import AtenAbilities, counts, describe, keep_reason, layer_name
+from onebyone.dialects.aten.layers import (
+    AtenAbilities,
+    counts,
+    describe,
+    keep_reason,
+    layer_name,
+    native_case,
+)
 from onebyone.dialects.aten.read import functional, read
-from onebyone.errors import InputError
 from onebyone.layout.plan import is_layer, make_plan, remaining_moves, transposes_before
+from onebyone.layout.selection import kept_layers
 from onebyone.layout.targets import Target
 from onebyone.report import Counts, Report, Weight
 
@@ -31,7 +36,15 @@ class Planned:
         fold_biases(self.graph)
         layers = [node for node in self.graph.nodes if is_layer(node)]
         names = {node: layer_name(self._reader, node) for node in layers}
-        kept = _kept(names, target, only, skip)
+        kept = kept_layers(
+            self.graph,
+            names,
+            target,
+            only,
+            skip,
+            reason_of=lambda node: keep_reason(node, target.form),
+            case_of=native_case,
+        )
         self.plan = make_plan(self.graph, target, AtenAbilities(), kept)
         self._layers = describe(self.graph, self._reader, self.plan)
         matrix = sum("conv" not in layer.before for layer in self._layers if layer.case)
@@ -64,26 +77,3 @@ class Planned:
             bound=self.plan.solution.bound,
             weights=self._weights,
         )
-
-
-def _kept(
-    names: dict[Node, str], target: Target, only: Sequence[str], skip: Sequence[str]
-) -> dict[Node, str]:
-    for pattern in (*only, *skip):
-        if not any(fnmatchcase(name, pattern) for name in names.values()):
-            raise InputError(
-                f"no layer's name matches {pattern!r}; `onebyone inspect` lists the names"
-            )
-    kept: dict[Node, str] = {}
-    for node, name in names.items():
-        reason = keep_reason(node, target.form)
-        refused = next((p for p in target.refuse if fnmatchcase(name, p)), None)
-        if reason is None and refused is not None:
-            reason = f"the target refuses {refused!r}"
-        if reason is None and any(fnmatchcase(name, p) for p in skip):
-            reason = "skipped by name"
-        if reason is None and only and not any(fnmatchcase(name, p) for p in only):
-            reason = "not selected by name"
-        if reason is not None:
-            kept[node] = reason
-    return kept

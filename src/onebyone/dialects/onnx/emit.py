@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from onebyone.axes.graph import AxisGraph, Form, Node, Value, order_of
+from onebyone.axes.graph import AxisGraph, Form, Node, Value, order_of, sharing_natives
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
 from onebyone.dialects.onnx.constants import Constants
@@ -40,7 +40,7 @@ class Emitter:
         self._node_names = {n.name for n in model.graph if n.name}
         self._pushed: set[ir.Node] = set()
         self._waiting: dict[Value, Node] = {}
-        self._groups = _groups(self.graph)
+        self._groups = sharing_natives(self.graph)
         self._relayouts: dict[tuple[Value, Form], list[tuple[ir.Node, Form]]] = {}
         for relayout in self.graph.relayouts:
             if relayout.native is None:
@@ -342,22 +342,6 @@ class Emitter:
         held.doc_string = old.doc_string
         held.metadata_props.update(old.metadata_props)
         return held
-
-
-def _groups(graph: AxisGraph) -> dict[Node, list[Node]]:
-    """Axis nodes that share native nodes: they are kept together or not at all."""
-    by_native: dict[int, list[Node]] = {}
-    groups: dict[Node, list[Node]] = {}
-    for node in graph.nodes:
-        own = [node]
-        for native in node.natives:
-            own = [*by_native.get(id(native), ()), *own]
-        own = list(dict.fromkeys(own))
-        for member in own:
-            groups[member] = own
-        for native in node.natives:
-            by_native[id(native)] = own
-    return groups
 
 
 def replace_in_nested(node: ir.Node, old: ir.Value, new: ir.Value) -> None:

@@ -11,8 +11,8 @@ from onebyone.axes.graph import AxisGraph, Form, Node, Use, Value
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
 from onebyone.dialects.onnx.lift import nested_graphs
-from onebyone.identity import Case
 from onebyone.layout.plan import Plan, is_layer
+from onebyone.layout.roles import layer_case
 from onebyone.report import Counts, Layer
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
@@ -174,7 +174,7 @@ def _fc_layer(node: Node, plan: Plan | None) -> Layer:
     result = node.results[0]
     total = product(node.sizes).known
     before = _form_name(native.op_type, node, x, w, x.form, w.form)
-    after, case = before, _case(node, x, x.form)
+    after, case = before, layer_case(node, x, x.form)
     status, reason = "unchanged", None
     if plan is not None:
         variant = plan.forms.nodes[node]
@@ -188,7 +188,7 @@ def _fc_layer(node: Node, plan: Plan | None) -> Layer:
             op = "Conv" if variant.tag == "conv" else "MatMul"
             after = _form_name(op, node, x, w, x_form, w_form)
             if variant.tag == "conv":
-                case = _case(node, x, x_form)
+                case = layer_case(node, x, x_form)
     return Layer(
         name=node_name(native),
         op=native.op_type,
@@ -209,26 +209,10 @@ def _shape(use: Use, form: Form) -> tuple[int | str, ...]:
     return tuple(str(size) if size.known is None else size.known for size in sizes)
 
 
-def layer_case(node: Node) -> str:
+def native_case(node: Node) -> str:
     """The case of a layer in its native form: ``pointwise``, ``patch`` or ``whole``."""
     x = _data_and_weight(node)[0]
-    return _case(node, x, x.form)
-
-
-def _case(node: Node, x: Use, form: Form) -> str:
-    """The case of a layer, from the positions that hold summed axes."""
-    summed = set(node.summed)
-    case = Case.POINTWISE
-    for group in form[2:]:
-        indices = [x.indices[axis] for axis in group]
-        if any(i in summed for i in indices):
-            if not all(i in summed for i in indices):
-                return Case.PATCH
-            case = Case.WHOLE
-    if len(form) == 3 and case is Case.WHOLE:
-        # [batch, tokens, features]: the last position is what one token reads.
-        return Case.POINTWISE
-    return case
+    return layer_case(node, x, x.form)
 
 
 def _form_name(op: str, node: Node, x: Use, w: Use, x_form: Form, w_form: Form) -> str:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
 from onebyone.axes.fold import fold_biases
-from onebyone.axes.graph import AxisGraph, Node
 from onebyone.dialects.onnx.dead import remove_dead
 from onebyone.dialects.onnx.emit import Emitter
 from onebyone.dialects.onnx.layers import (
@@ -16,13 +14,12 @@ from onebyone.dialects.onnx.layers import (
     counts,
     describe,
     keep_reason,
-    layer_case,
+    native_case,
     node_name,
 )
 from onebyone.dialects.onnx.read import read
-from onebyone.errors import InputError
-from onebyone.layout.classes import Classes
 from onebyone.layout.plan import is_layer, make_plan, remaining_moves, transposes_before
+from onebyone.layout.selection import kept_layers
 from onebyone.layout.targets import Target
 from onebyone.report import Report
 
@@ -41,9 +38,17 @@ class Planned:
         lifted = read(model)
         self.graph, self._reader = lifted.graph, lifted.reader
         fold_biases(self.graph)
-        layers = [node for node in self.graph.nodes if is_layer(node)]
-        kept = _kept(self.graph, layers, target, lifted.reader.opset, only, skip)
-        abilities = OnnxAbilities(lifted.reader.opset)
+        opset = lifted.reader.opset
+        kept = kept_layers(
+            self.graph,
+            {node: node_name(node.natives[0]) for node in self.graph.nodes if is_layer(node)},
+            target,
+            only,
+            skip,
+            reason_of=lambda node: keep_reason(node, target.form, opset),
+            case_of=native_case,
+        )
+        abilities = OnnxAbilities(opset)
         self.plan = make_plan(self.graph, target, abilities, kept)
         self._layers = describe(self.graph, self.plan)
         self._before = counts(
@@ -88,37 +93,3 @@ class Planned:
             cost=self.plan.solution.cost,
             bound=self.plan.solution.bound,
         )
-
-
-def _kept(
-    graph: AxisGraph,
-    layers: list[Node],
-    target: Target,
-    opset: int,
-    only: Sequence[str],
-    skip: Sequence[str],
-) -> dict[Node, str]:
-    names = {node: node_name(node.natives[0]) for node in layers}
-    for pattern in (*only, *skip):
-        if not any(fnmatchcase(name, pattern) for name in names.values()):
-            raise InputError(
-                f"no layer's name matches {pattern!r}; `onebyone inspect` lists the names"
-            )
-    kept: dict[Node, str] = {}
-    classes = Classes(graph)
-    for node, name in names.items():
-        reason = keep_reason(node, target.form, opset)
-        refused = next((p for p in target.refuse if fnmatchcase(name, p)), None)
-        if reason is None and refused is not None:
-            reason = f"the target refuses {refused!r}"
-        if reason is None and target.refuse_classes:
-            own = (*sorted(classes.of(node)), layer_case(node))
-            word = next((c for c in own if c in target.refuse_classes), None)
-            reason = None if word is None else f"the target refuses layers of the class {word}"
-        if reason is None and any(fnmatchcase(name, p) for p in skip):
-            reason = "skipped by name"
-        if reason is None and only and not any(fnmatchcase(name, p) for p in only):
-            reason = "not selected by name"
-        if reason is not None:
-            kept[node] = reason
-    return kept
