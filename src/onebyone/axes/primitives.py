@@ -15,6 +15,7 @@ import numpy as np
 from onebyone.axes.canonical import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest
 from onebyone.axes.graph import Node, Use, Value
 from onebyone.axes.positional import Kind
+from onebyone.axes.sizes import Size, product
 
 _FLOATS = ("double", "float", "float16")
 
@@ -150,6 +151,12 @@ def _reduce(hasher: Hasher, node: Node, number: int) -> Term:
     operand = hasher.bound(_use(node, 0))
     if not node.summed and node.fn in IDENTITIES_OF_NOTHING:
         return _aligned_bound(hasher, operand, result)
+    if node.fn == "var" and node.attrs == (0.0,):
+        every = operand.indices
+        mean = Bound(hasher.combine("reduce mean", [operand], result, ()), result)
+        centred = Bound(hasher.combine("sub", [operand, mean], every), every)
+        square = Bound(hasher.combine("mul", [centred, centred], every), every)
+        return hasher.combine("reduce mean", [square], result, ())
     # The position of an extremum counts along its axes in their order.
     ordered = node.summed if node.fn.startswith("arg") else ()
     return hasher.combine(f"reduce {node.fn}", [operand], result, node.attrs, special=ordered)
@@ -171,8 +178,9 @@ def _axis(hasher: Hasher, node: Node, number: int) -> Term:
     bounds: list[object] = []
     groups: list[list[object]] = []
     free = True
+    picked = _picked(hasher, node)
     for place, operand in enumerate(node.operands):
-        if operand is None:
+        if operand is None or (place in node.pinned and picked is not None):
             continue
         if place in node.pinned:
             # Bounds that are known are among the attributes already, free of positions.
@@ -191,7 +199,7 @@ def _axis(hasher: Hasher, node: Node, number: int) -> Term:
                 groups.append([len(indices) for indices in node.axis_in[place]])
                 free = False
     sizes = [[str(node.sizes[i]) for i in group] for group in node.axis_out[number]]
-    common, each = _by_group(node)
+    common, each = _by_group(node) if picked is None else ((), [_bounds(node, 0, *picked, 1)])
     # The order in which the native node lists its axes is layout, too.
     count = len(sizes) if free and len(operands) == 1 else 0
     rank = sorted(range(count), key=lambda k: digest(groups[0][k], each[k], sizes[k]))
@@ -199,7 +207,7 @@ def _axis(hasher: Hasher, node: Node, number: int) -> Term:
         groups = [[groups[0][k] for k in rank]]
         sizes, each = [sizes[k] for k in rank], [each[k] for k in rank]
     shared = [i for i in kept if i not in replaced]
-    fn = "slice" if node.fn == "subsample" else node.fn
+    fn = "slice" if node.fn == "subsample" or picked is not None else node.fn
     told = (common, each, bounds, groups, sizes, number)
     term = hasher.combine(fn, operands, shared, told)
     names = dict(zip(shared, term.names, strict=True))
@@ -209,15 +217,48 @@ def _axis(hasher: Hasher, node: Node, number: int) -> Term:
     return Term(term.digest, tuple(names[index] for index in use.indices))
 
 
+def _picked(hasher: Hasher, node: Node) -> tuple[Size, Size] | None:
+    """First and last bound of the slice that picks one element, as a gather with a number does."""
+    if node.fn != "gather":
+        return None
+    index = _use(node, 1)
+    contents = hasher.contents(index)
+    if index.indices or index.value.native or contents is None or len(contents) != 1:
+        return None
+    place = contents[0].known
+    if place is None:
+        return None
+    end = _group_size(node, 0) if place == -1 else Size(place + 1)
+    return Size(place), end
+
+
+def _group_size(node: Node, k: int) -> Size:
+    return product([node.sizes[index] for index in node.axis_in[0][k]])
+
+
+def _bounds(node: Node, k: int, start: object, end: object, step: object) -> list[object]:
+    """The bounds of a slice, those that count from the end counted from the start."""
+    size = _group_size(node, k).known
+
+    def counted(bound: object) -> object:
+        known = bound.known if isinstance(bound, Size) else None
+        if size is None or known is None or step != 1:
+            return bound
+        return Size(max(known + size, 0) if known < 0 else min(known, size))
+
+    return [counted(start), counted(end), step]
+
+
 def _by_group(node: Node) -> tuple[Sequence[object], list[object]]:
     """Attributes of the whole node, and those of each group of axes that it replaces."""
     count = len(node.axis_out[0])
     if node.fn in ("slice", "subsample"):
         found: list[object] = []
         for k in range(count):
-            found.append(
-                [None if a is None else cast("Sequence[object]", a)[k] for a in node.attrs]
+            start, end, step = (
+                None if a is None else cast("Sequence[object]", a)[k] for a in node.attrs
             )
+            found.append(_bounds(node, k, start, end, step))
         return (), found
     if node.fn == "pad":
         return node.attrs[:2], list(node.attrs[2:])

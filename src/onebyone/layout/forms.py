@@ -30,6 +30,8 @@ _LIMIT = 10
 _CHANGED = 0.01
 # New convolutions have two spatial positions, [B, C, 1, S], unless reshapes would pay for it.
 _ODD_RANK = 1.5
+# Where products are flat, more batch positions pay only if they save a reshape.
+_MANY_POSITIONS = 0.1
 
 Place = tuple[Value, Order]
 
@@ -294,8 +296,12 @@ class Forms:
                 lead = indices[: len(indices) - 2]
                 if tuple(i for group in lead for i in group) == self._batch(node, number):
                     groupings[lead] = None
+        flat = self.orders.dialect.flat_products
+        if flat:
+            groupings[(self._batch(node, own.data),)] = None
         for lead in groupings:
-            yield from product_forms(node, own, picked, lead, _CHANGED)
+            odd = _MANY_POSITIONS if flat and len(lead) > 1 else 0.0
+            yield from product_forms(node, own, picked, lead, _CHANGED + odd)
 
     def _batch(self, node: Node, number: int) -> tuple[int, ...]:
         own = self.orders.roles[node]

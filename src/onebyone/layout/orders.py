@@ -28,6 +28,11 @@ class Abilities(Protocol):
         """Whether a Contract's native node multiplies its factors in the forms that it reads."""
         ...
 
+    @property
+    def flat_products(self) -> bool:
+        """Whether a matrix product has one batch position, so that more cost reshapes."""
+        ...
+
     def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
         """Whether an ALONG node can be written with its axes at these places."""
         ...

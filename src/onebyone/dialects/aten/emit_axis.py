@@ -97,11 +97,24 @@ def _gather(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> l
     indices = node.operands[1]
     assert indices is not None
     if isinstance(indices.value.tensor.key, Number):
-        return _clone(emitter, node, inputs, {"dim": axis})
+        return [_select(emitter, node, variant, inputs[0], axis)]
     if op_name(native.node) == "embedding" and len(table) == 2 and axis == 0:
         return _clone(emitter, node, inputs)
     args = (inputs[0], [*[None] * axis, inputs[1]])
     return [emitter.op(aten.index.Tensor, args, origin=native.node)]
+
+
+def _select(emitter: Emitter, node: Node, variant: Variant, held: Any, axis: int) -> fx.Node:
+    """One element of an axis as a slice and a reshape, which more backends have than select."""
+    native: Native = node.natives[0]
+    place = int(arguments(native.node)["index"])
+    end = None if place == -1 else place + 1
+    given = {"self": held, "dim": axis, "start": place, "end": end}
+    held = emitter.call(aten.slice.Tensor, given, origin=native.node)
+    value = node.results[0].value
+    if len(variant.writes[0]) < len(variant.reads[0] or ()):
+        held = emitter.reshape(value, held, variant.writes[0])
+    return held
 
 
 def _pad(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:

@@ -129,7 +129,9 @@ def _product(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> 
             order = [*range(len(form) - 2), len(form) - 1, len(form) - 2]
             held = _new(emitter, node, aten.permute.default, (held, order), "transposed factor")
         factors.append(held)
-    return _new(emitter, node, aten.matmul.default, tuple(factors), "matrix product")
+    flat = all(fake(held).ndim == 3 for held in factors)
+    target = aten.bmm.default if flat else aten.matmul.default
+    return _new(emitter, node, target, tuple(factors), "matrix product")
 
 
 def _new(emitter: Emitter, node: Node, target: Any, args: tuple[Any, ...], rule: str) -> fx.Node:

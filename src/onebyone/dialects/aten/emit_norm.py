@@ -53,7 +53,7 @@ def fused_norm(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -
 
 
 def spell_norm(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
-    """``(x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias``; RMS leaves the mean.
+    """``(x - mean) / sqrt(variance + epsilon) * scale + bias``; RMS has the mean square instead.
 
     As PyTorch has it, float16 and bfloat16 are normalised in float32.
     """
@@ -71,12 +71,16 @@ def spell_norm(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -
     wide = own in (torch.float16, torch.bfloat16)
     if wide:
         x = step(aten.to.dtype, x, torch.float32)
-    if node.fn == "layer_norm":
-        x = step(aten.sub.Tensor, x, step(aten.mean.dim, x, axes, True))
-    square = step(aten.mul.Tensor, x, x)
     eps = arguments(native.node).get("eps")
     eps = torch.finfo(own).eps if eps is None else eps
-    shifted = step(aten.add.Tensor, step(aten.mean.dim, square, axes, True), eps)
+    if node.fn == "layer_norm":
+        # Mean and variance side by side: a backend that has neither is left once, not twice.
+        given = {"self": x, "dim": axes, "correction": 0, "keepdim": True}
+        spread = emitter.call(aten.var.correction, given, origin=native.node, rule="norm")
+        x = step(aten.sub.Tensor, x, step(aten.mean.dim, x, axes, True))
+    else:
+        spread = step(aten.mean.dim, step(aten.mul.Tensor, x, x), axes, True)
+    shifted = step(aten.add.Tensor, spread, eps)
     out = step(aten.mul.Tensor, x, step(aten.rsqrt.default, shifted))
     if wide:
         out = step(aten.to.dtype, out, own)

@@ -47,6 +47,11 @@ class AtenAbilities:
         """Whether it is a matrix product by itself, and no part of a fused attention."""
         return bool(node.natives[0].names)
 
+    @property
+    def flat_products(self) -> bool:
+        """Core ATen has `bmm` only; a `matmul` of more positions decomposes into expands."""
+        return True
+
     def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
         """Softmax and running sums take any position."""
         return True

@@ -50,6 +50,11 @@ class OnnxAbilities:
         """Every ONNX node that multiplies reads its factors as they are."""
         return True
 
+    @property
+    def flat_products(self) -> bool:
+        """MatMul takes any number of batch positions."""
+        return False
+
     def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
         """Before opset 13 softmax runs over all positions from its axis on: it must be last."""
         if self.opset >= 13 or node.fn == "cumsum":
