@@ -42,6 +42,11 @@ def variants(orders: Orders, node: Node) -> list[Variant]:
     return list({(v.tag, v.reads, v.writes): v for v in preferred}.values()) or [same]
 
 
+def derived(node: Node) -> bool:
+    """Whether a node's results depend on constants alone."""
+    return all(use.value.derived for use in node.results)
+
+
 def _priced(target: Target, node: Node, variant: Variant) -> Variant:
     """A free node that leaves its native order may lose what a runtime had fused it with."""
     own = native(node)
@@ -74,7 +79,8 @@ def _free(orders: Orders, node: Node) -> Iterator[Variant]:
             if slots is not None:
                 seen.add(slotted.complete(slots))
     seen.add(slotted.native)
-    if node.fn == "gather" and node.operands[0] is not None and node.operands[0].value.constant:
+    table = node.operands[0]
+    if node.fn == "gather" and table is not None and table.value.constant and not derived(node):
         # Rows of a table stay rows: a lookup across columns would miss every cache line.
         seen = {slotted.native}
     for slots in sorted(seen):
