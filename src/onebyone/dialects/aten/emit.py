@@ -26,6 +26,7 @@ from onebyone.dialects.aten.lift import Reader
 from onebyone.dialects.aten.values import (
     Native,
     fake,
+    is_tensor,
     op_name,
     schema_of,
     shape_of,
@@ -102,6 +103,9 @@ class Emitter:
         if tensor is None or tensor not in self.graph.views:
             return self.copies[node] if node in self.copies else self.sizes.integer(node)
         view = self.graph.views[tensor]
+        if not view.value.constant and not self.have.get(view.value):
+            # A value within a node that stays as it was: the axis graph has no use for it.
+            return self.copies[node] if node in self.copies else self.copy(node)
         return self.get(view.value, view.form)
 
     def put(self, value: Value, form: Form, held: fx.Node) -> None:
@@ -112,7 +116,10 @@ class Emitter:
         """The original's own reshape or transpose, where its source is at hand."""
         for native, source in self._relayouts.get((value, form), ()):
             if source in self.have[value] and native.node not in self.copies:
-                first = native.node.all_input_nodes[0]
+                first, *others = native.node.all_input_nodes
+                if any(is_tensor(other) for other in others):
+                    # It reads more than the value, and what it reads may not be there yet.
+                    continue
                 return self.copy(native.node, {first: self.have[value][source]})
         return None
 
@@ -239,7 +246,7 @@ class Emitter:
             for use, form in zip(member.results, variant.writes, strict=True):
                 if form != use.form:
                     return False
-            if variant.tag == "spelled":
+            if variant.tag in ("conv", "linear", "spelled"):
                 return False
         return True
 

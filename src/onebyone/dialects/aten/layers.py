@@ -64,16 +64,23 @@ def layer_name(reader: Reader, node: Node) -> str:
 def keep_reason(node: Node, form: str) -> str | None:
     """Why an FC layer must keep its form, None where it need not."""
     value = use_of(node, data_and_weight(node)[1]).value
-    if not value.constant:
-        return f"its weight is computed at run time, by {_origin(value)}"
+    origin = _not_understood(value)
+    if origin is not None:
+        return f"its weight is computed at run time, by {origin}"
     if form == "conv" and value.dtype not in _FLOATS:
         return f"there is no convolution of {value.dtype}"
     return None
 
 
-def _origin(value: Value) -> str:
-    assert value.producer is not None
-    return value.producer.natives[0].op
+def _not_understood(value: Value) -> str | None:
+    """The operator behind a weight that nothing may come after, such as a dequantization."""
+    node = value.producer
+    if value.constant or node is None:
+        return None
+    if node.kind in (Kind.OPAQUE, Kind.WINDOW):
+        return node.natives[0].op
+    found = (_not_understood(use.value) for use in node.operands if use is not None)
+    return next((origin for origin in found if origin is not None), None)
 
 
 def counts(program_graph: fx.Graph, fc_layers: int) -> Counts:

@@ -146,9 +146,9 @@ def index(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
         if picked.dtype == torch.bool:
             return Unknown("a selection whose size depends on the data")
         return Reading(_gathered(source.ndim, where[0], picked.ndim), "self", ("indices", where[0]))
-    places = _computed(indices[: len(where)])
-    shape = shape_of(source)
-    if places is None or where != list(range(source.ndim)) or any(s.known is None for s in shape):
+    known = all(size.known is not None for size in shape_of(source))
+    places = _computed(indices) if known and where == list(range(source.ndim)) else None
+    if places is None:
         return Unknown("indexing by several tensors")
     counted = torch.arange(source.numel()).reshape(source.shape)[places]
     if torch.equal(counted.reshape(-1), torch.arange(source.numel())):
