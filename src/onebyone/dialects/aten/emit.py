@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._dispatch.python import enable_python_dispatcher
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature
 
@@ -56,6 +57,8 @@ class Emitter:
         self._groups = sharing_natives(self.graph)
         self._relayouts: dict[tuple[Value, Form], list[tuple[Native, Form]]] = {}
         for relayout in self.graph.relayouts:
+            if relayout.native is None:
+                continue
             source, target = self.graph.views[relayout.source], self.graph.views[relayout.target]
             self._relayouts.setdefault((target.value, target.form), []).append(
                 (relayout.native, source.form)
@@ -233,7 +236,9 @@ class Emitter:
         quiet: Any = contextlib.nullcontext()
         if self.mode is not None and self.mode.shape_env is not None:
             quiet = self.mode.shape_env.suppress_guards()
-        with torch.no_grad(), quiet, self.mode or contextlib.nullcontext():
+        # Through Python: some kernels in C++ take symbolic sizes for the numbers of the example.
+        mode = self.mode or contextlib.nullcontext()
+        with torch.no_grad(), quiet, mode, enable_python_dispatcher():
             return target(*own_args, **own_kwargs)
 
     def is_kept(self, node: Node) -> bool:

@@ -170,11 +170,26 @@ def _linear(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> f
     rule = "convolution to fully connected"
     bias = inputs[2] if len(inputs) > 2 else None
     pair = (inputs[data], inputs[weight])
+    if bias is not None:
+        bias = _wide_bias(emitter, node, variant, bias)
     if len(variant.reads[weight]) == 2:
         args = pair if bias is None else (*pair, bias)
         return _new(emitter, node, aten.linear.default, args, rule)
     held = _new(emitter, node, aten.matmul.default, pair, rule)
     return held if bias is None else _new(emitter, node, aten.add.Tensor, (held, bias), "bias")
+
+
+def _wide_bias(emitter: Emitter, node: Node, variant: Variant, bias: Any) -> Any:
+    """A transposed convolution adds one number at all places of a patch: here they are columns."""
+    result, own = node.results[0], set(use_of(node, 2).indices)
+    columns = [(result.indices[axis], axis) for axis in variant.writes[0][-1]]
+    if all(index in own for index, _ in columns):
+        return bias
+    sizes = [product([result.value.sizes[axis]]).known for _, axis in columns]
+    ones = [size if index in own else 1 for (index, _), size in zip(columns, sizes, strict=True)]
+    for target, shape in ((aten.reshape, ones), (aten.expand, sizes), (aten.reshape, [-1])):
+        bias = _new(emitter, node, target.default, (bias, shape), "bias")
+    return bias
 
 
 def _pointwise(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:

@@ -156,6 +156,9 @@ def _scaled(
             return tensor
         assert tensor.shape is not None
         own = axis_labels(len(tensor.shape))
+        if tensor.dtype != "double":
+            # As a number among the operands of a product would be rounded.
+            factor = torch.tensor(factor, dtype=torch.float32).item()
         meaning = Apply(Kind.POINTWISE, "scale", (own,), (own,), attrs=(factor,))
         return step(meaning, (tensor,), synthetic(tensor, tensor.shape, f"{node.name}.{part}"))
 

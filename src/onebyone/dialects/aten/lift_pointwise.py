@@ -18,7 +18,15 @@ from onebyone.dialects.aten.lift import (
     rank_of,
     synthetic,
 )
-from onebyone.dialects.aten.values import Name, dtype_name, fake, integers, is_tensor, op_name
+from onebyone.dialects.aten.values import (
+    Name,
+    dtype_name,
+    fake,
+    integers,
+    is_tensor,
+    op_name,
+    shape_of,
+)
 
 # ATen operator -> (function by the name that every dialect shares, its operands in order).
 _ONE: tuple[str, ...] = ("self",)
@@ -85,6 +93,10 @@ REDUCE: dict[str, str] = {
     "sum": "sum",
     "var": "var",
 }
+
+
+# Reductions that leave a single element as it is.
+_IDENTITIES = ("all", "any", "logsumexp", "max", "mean", "min", "prod", "sum")
 
 
 def pointwise(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -188,6 +200,11 @@ def reduce(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
     axes = given.get("dim")
     axes = list(range(source.ndim)) if axes is None or axes == [] else integers(axes)
     assert axes is not None
+    if all(shape_of(source)[axis].is_one for axis in axes):
+        # An empty list of axes would mean all of them: there is no way to write it elsewhere.
+        if REDUCE[name] in _IDENTITIES and first is result and first.dtype == source.dtype:
+            return Reading(Regroup(), "self")
+        return Unknown("a reduction over axes of size 1 alone")
     attrs: tuple[Hashable, ...] = ()
     if name == "var":
         attrs = (float(given.get("correction", 1 if given.get("unbiased", True) else 0)),)
@@ -225,6 +242,8 @@ def global_pool(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Un
         return window(reader, node, f"{op_name(node)} is no sum of products")
     count = len(spatial)
     axes = list(range(source.ndim - count, source.ndim))
+    if all(shape_of(source)[axis].is_one for axis in axes):
+        return Reading(Regroup(), "self")
     return Reading(_reduction(source.ndim, "mean", axes, {"keepdim": True}, ()), "self")
 
 
