@@ -112,3 +112,76 @@ def test_a_scaled_product_means_the_same_spelled_out() -> None:
     original = export(Scaled().eval(), (torch.randn(2, 8, 8),))
     result = onebyone.convert(original, to="conv").model
     assert canonical_form(result).outputs == canonical_form(original).outputs
+
+
+class Many(nn.Module):
+    """Operators that the table has a line for, between two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.slopes = nn.PReLU(6, init=0.2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x)
+        y = torch.addcmul(torch.lerp(y, x, 0.3), y, x, value=0.5)
+        y = self.slopes(y.transpose(1, 2)).transpose(1, 2)
+        variance, mean = torch.var_mean(y, 1, keepdim=True)
+        y = (y - mean) * variance + y.std(1, keepdim=True) + y.max(1, keepdim=True).values
+        y = nn.functional.normalize(y, dim=-1) + nn.functional.softshrink(y, 0.1)
+        y = y.repeat(1, 2, 1).repeat_interleave(2, 1) + nn.functional.elu(y, 0.7).tile(4, 1)
+        return self.last(y)
+
+
+@pytest.mark.parametrize("core", [False, True])
+@pytest.mark.parametrize("to", ["conv", "linear"])
+def test_many_operators_are_understood(to: str, core: bool) -> None:
+    torch.manual_seed(0)
+    args = (torch.randn(2, 4, 6),)
+    original = export(Many().eval(), args)
+    if core:
+        original = original.run_decompositions()
+    result = onebyone.convert(original, to=to)
+    assert len(result.report.moves) <= 2
+    assert canonical_form(original).opaque == []
+    assert_close(run(result.model, *args), run(original, *args), original)
+    assert canonical_form(result.model).outputs == canonical_form(original).outputs
+
+
+def test_a_weight_of_a_parametrization_is_converted() -> None:
+    torch.manual_seed(0)
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(6, 4))
+    args = (torch.randn(2, 5, 6),)
+    original = export(nn.Sequential(layer, nn.ReLU(), nn.Linear(4, 3)).eval(), args)
+    result = onebyone.convert(original, to="conv")
+    assert result.report.after is not None
+    assert result.report.after.fc_layers == 0
+    assert_close(run(result.model, *args), run(original, *args), original)
+
+
+def test_a_weight_that_is_unpacked_from_integers_is_kept() -> None:
+    """A backend looks for the dequantization next to the layer."""
+
+    class Quantized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("packed", torch.randint(-128, 127, (4, 6), dtype=torch.int8))
+            self.register_buffer("table", torch.randn(4, 256))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            places = self.packed.to(torch.int64) + 128
+            return nn.functional.linear(x, torch.gather(self.table, 1, places))
+
+    torch.manual_seed(0)
+    original = export(Quantized().eval(), (torch.randn(2, 5, 6),))
+    layers = onebyone.plan(original, "conv").layers
+    assert [layer.reason for layer in layers] == ["its weight is unpacked at run time, by gather"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_epsilon_is_what_the_type_adds(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.Linear(8, 4)).to(dtype)
+    original = export(module.eval(), (torch.randn(2, 5, 6, dtype=dtype),))
+    result = onebyone.convert(original, to="conv").model
+    assert canonical_form(result).outputs == canonical_form(original).outputs

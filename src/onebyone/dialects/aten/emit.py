@@ -287,11 +287,14 @@ class Emitter:
             for item in own.users:
                 if isinstance(fake(own), list | tuple):
                     self.copy(item, {own: self.copies[own]})
-        for member in group:
-            for use in member.results:
-                key = use.value.tensor.key
-                if isinstance(key, fx.Node):
-                    self.put(use.value, use.form, self.copies[key])
+        values = {use.value for member in group for use in member.results}
+        for native in dict.fromkeys(n for member in group for n in member.natives):
+            for held in (native.node, *native.node.users):
+                tensor = self.reader.tensors.get(held)
+                if tensor in self.graph.views and held in self.copies:
+                    view = self.graph.views[tensor]
+                    if view.value in values:
+                        self.put(view.value, view.form, self.copies[held])
 
     def _contiguous(self, node: fx.Node) -> dict[fx.Node, Any]:
         """Operands of a node that is not understood, with the strides that they had."""

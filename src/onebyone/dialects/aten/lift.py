@@ -257,7 +257,7 @@ def _results(node: fx.Node) -> Iterator[fx.Node]:
     if isinstance(value, torch.Tensor):
         yield node
     elif isinstance(value, list | tuple):
-        items = [user for user in node.users if user.target is operator.getitem]
+        items = [user for user in node.users if user.target is operator.getitem and user.users]
         items.sort(key=lambda item: int(item.args[1]))  # pyright: ignore[reportArgumentType]
         seen: set[Any] = set()
         for item in items:

@@ -10,13 +10,14 @@ from torch import fx
 from onebyone.axes.positional import (
     Apply,
     Kind,
+    Operation,
     Permute,
     Position,
     Regroup,
     Unknown,
 )
 from onebyone.axes.sizes import Size
-from onebyone.dialects.aten.lift import Arguments, Handler, Reader, Reading, axis_labels
+from onebyone.dialects.aten.lift import Arguments, Handler, Reader, Reading, axis_labels, synthetic
 from onebyone.dialects.aten.values import (
     Name,
     fake,
@@ -310,6 +311,49 @@ def expand(reader: Reader, node: fx.Node, given: Arguments) -> Reading:
     return Reading(meaning, "self")
 
 
+def repeat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | list[Operation] | Unknown:
+    """Copies side by side, or of each element: a new axis in front of the old one, or behind."""
+    x = reader.operand(node, "self", given)
+    assert x is not None and x.shape is not None
+    name, rank = op_name(node), len(x.shape)
+    each = name == "repeat_interleave"
+    counts = [Size(1)] * rank
+    if each:
+        if given.get("dim") is None or isinstance(given["repeats"], fx.Node):
+            return Unknown("a repetition of all elements, or by numbers of the data")
+        counts[given["dim"]] = Size(given["repeats"])
+    else:
+        wanted = [_size(n) for n in given["dims" if name == "tile" else "repeats"]]
+        counts = [Size(1)] * (rank - len(wanted)) + wanted
+    extra = len(counts) - rank
+    own = [*[Size(1)] * extra, *x.shape]
+    labels: list[Position] = []
+    shape: list[Size] = []
+    for place, (count, size) in enumerate(zip(counts, own, strict=True)):
+        pair: list[tuple[Position, Size]] = [((f"r{place}",), count), ((f"d{place}",), size)]
+        for label, length in pair[::-1] if each else pair:
+            labels.append(label)
+            shape.append(length)
+    new = {f"r{n}": count for n, count in enumerate(counts) if not count.is_one}
+    if not new:
+        return Reading(Regroup(), "self")
+    meaning = Apply(
+        Kind.AXIS,
+        "expand",
+        (tuple((f"d{n}",) for n in range(extra, len(counts))),),
+        (tuple(labels),),
+        attrs=(tuple(new.values()),),
+        sizes=new,
+        axis_in=(tuple(() for _ in new),),
+        axis_out=(tuple((label,) for label in new),),
+    )
+    apart = synthetic(x, tuple(shape), f"{node.name}.apart")
+    return [
+        Operation(reader.natives[node], meaning, (x,), (apart,)),
+        Operation(None, Regroup(), (apart,), (reader.tensor(node),)),
+    ]
+
+
 def check(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     """A check of a tensor's type and device, which no layout changes."""
     if given.get("size") is not None or given.get("stride") is not None:
@@ -332,6 +376,7 @@ TABLE: dict[str, Handler] = {
     **dict.fromkeys(("constant_pad_nd", "pad"), pad),
     **dict.fromkeys(("expand", "expand_as"), expand),
     **dict.fromkeys(("flip", "roll"), turn),
+    **dict.fromkeys(("repeat", "repeat_interleave", "tile"), repeat),
     "_assert_tensor_metadata": check,
     "embedding": embedding,
     "index": index,
