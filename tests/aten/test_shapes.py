@@ -185,3 +185,35 @@ def test_epsilon_is_what_the_type_adds(dtype: torch.dtype) -> None:
     original = export(module.eval(), (torch.randn(2, 5, 6, dtype=dtype),))
     result = onebyone.convert(original, to="conv").model
     assert canonical_form(result).outputs == canonical_form(original).outputs
+
+
+def test_an_instance_norm_in_core_operators_is_no_training() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.InstanceNorm2d(4), nn.Flatten(), nn.Linear(36, 5))
+    args = (torch.randn(2, 3, 3, 3),)
+    core = export(module.eval(), args).run_decompositions()
+    result = onebyone.convert(core, to="conv")
+    assert result.report.after is not None
+    assert result.report.after.fc_layers == 0
+    assert_close(run(result.model, *args), run(core, *args), core)
+
+
+def test_an_empty_part_joins_nothing() -> None:
+    """Rotations of part of a head write so where the part is the whole; no move comes of it."""
+
+    class Part(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(6, 6), nn.Linear(6, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.first(x)
+            return self.last(torch.cat([torch.relu(y[..., :6]), y[..., 6:]], -1))
+
+    torch.manual_seed(0)
+    args = (torch.randn(2, 5, 6),)
+    original = export(Part().eval(), args)
+    result = onebyone.convert(original, to="conv")
+    assert len(result.report.moves) == 2
+    assert_close(run(result.model, *args), run(original, *args), original)
+    assert canonical_form(result.model).outputs == canonical_form(original).outputs

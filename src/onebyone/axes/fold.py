@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from onebyone.axes.graph import AxisGraph, Node, Use
 from onebyone.axes.positional import Kind
 
@@ -38,13 +40,13 @@ def fold_biases(graph: AxisGraph) -> None:
         node.number = number
 
 
-def drop_unread(graph: AxisGraph) -> None:
-    """Removes nodes, in place, whose results nothing reads; those that are not understood stay."""
+def drop_unread(graph: AxisGraph, has_effect: Callable[[Node], bool]) -> None:
+    """Removes nodes, in place, whose results nothing reads and that do nothing else."""
     read = {graph.views[tensor].value for tensor in graph.outputs}
     kept: list[Node] = []
     for node in reversed(graph.nodes):
         wanted = any(use.value in read for use in node.results)
-        if wanted or node.kind in (Kind.OPAQUE, Kind.SIZES, Kind.WINDOW):
+        if wanted or node.kind is Kind.SIZES or has_effect(node):
             kept.append(node)
             read |= {use.value for use in node.operands if use is not None}
     gone = {use.value for node in graph.nodes for use in node.results} - {

@@ -211,7 +211,10 @@ def concat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
         return Unknown("a concatenation with empty tensors")
     axis = given["dim"] % rank
     labels = axis_labels(rank)
-    parts = [f"part{i}" for i in range(len(tensors))]
+    filled = [i for i, t in enumerate(tensors) if stacks or shape_of(t)[axis].known != 0]
+    if len(filled) == 1 and not stacks:
+        return Reading(Regroup(), ("tensors", filled[0]))
+    parts = [f"part{i}" for i in filled]
     operands = [_replaced(labels, {axis: part})[0] for part in parts]
     if stacks:
         operands = [(*labels[:axis], *labels[axis + 1 :])] * len(parts)
@@ -228,7 +231,7 @@ def concat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
         axis_in=tuple(((part,),) for part in parts),
         axis_out=(new,),
     )
-    names: list[Name] = [("tensors", i) for i in range(len(parts))]
+    names: list[Name] = [("tensors", i) for i in filled]
     return Reading(meaning, *names)
 
 

@@ -34,7 +34,7 @@ class Planned:
         lifted = read(self.model)
         self.graph, self._reader = lifted.graph, lifted.reader
         fold_biases(self.graph)
-        drop_unread(self.graph)
+        drop_unread(self.graph, lambda node: node.natives[0].node.is_impure())
         layers = [node for node in self.graph.nodes if is_layer(node)]
         names = {node: layer_name(self._reader, node) for node in layers}
         kept = kept_layers(
