@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from onebyone.dialects.aten import emit_axis, lift_attention, lift_layout, lift_pointwise
+from onebyone.dialects.aten import (
+    emit_axis,
+    lift_attention,
+    lift_layout,
+    lift_pointwise,
+    lift_repeat,
+)
 from onebyone.dialects.aten import read as aten
 from onebyone.dialects.onnx import emit_axis as onnx_emit_axis
 from onebyone.dialects.onnx import lift_axis as onnx_axis
@@ -48,8 +54,8 @@ def test_every_operator_exists(name: str) -> None:
 
 def test_what_is_read_along_axes_can_be_written() -> None:
     """Every AXIS function that a lift names has an expression in the emitter of its dialect."""
-    assert _axis_functions(lift_layout) <= set(emit_axis.AXIS)
-    assert _axis_functions(lift_attention) <= set(emit_axis.AXIS)
+    for module in (lift_attention, lift_layout, lift_repeat):
+        assert _axis_functions(module) <= set(emit_axis.AXIS)
     assert _axis_functions(onnx_axis) <= set(onnx_emit_axis.AXIS)
 
 

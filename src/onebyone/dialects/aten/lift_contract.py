@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 import torch
 from torch import fx
 
 from onebyone.axes.positional import Apply, Kind, Operation, Position, Tensor, Unknown
-from onebyone.axes.sizes import ONE, Size, product
+from onebyone.axes.sizes import ONE, Size
 from onebyone.dialects.aten.lift import Arguments, Handler, Reader, Reading, axis_labels, synthetic
+from onebyone.dialects.aten.repeated import with_repeated
 from onebyone.dialects.aten.values import Name, fake, integers, op_name, shape_of
 from onebyone.identity import Case, Geometry, Refusal, classify
 
@@ -38,7 +38,7 @@ def matmul(reader: Reader, node: fx.Node, given: Arguments) -> Reading | list[Op
     """mm, bmm, mv, dot, matmul: the last two positions multiply, the others broadcast."""
     names: tuple[Name, ...] = tuple(k for k in given if isinstance(given[k], fx.Node))
     if op_name(node) == "bmm":
-        found = _with_repeated(reader, node, given, names)
+        found = with_repeated(reader, node, given, names)
         if found is not None:
             return found
     a, b = (fake(given[str(name)]).ndim for name in names)
@@ -54,55 +54,6 @@ def matmul(reader: Reader, node: fx.Node, given: Arguments) -> Reading | list[Op
     result += [_M] if a > 1 else []
     result += [_N] if b > 1 else []
     return Reading(_contract((left, right), tuple(result)), *names)
-
-
-@dataclass(frozen=True)
-class _Repeated:
-    """A parameter that an operand of `bmm` repeats along the batch, whose sizes are ``lead``."""
-
-    source: fx.Node
-    lead: tuple[Size, ...]
-
-
-def _repeated(reader: Reader, operand: fx.Node) -> _Repeated | None:
-    """The parameter that an operand repeats: core ATen writes a product with one weight so."""
-    held = operand
-    while op_name(held) in ("clone", "reshape", "_unsafe_view", "view"):
-        held = held.all_input_nodes[0]
-    if op_name(held) != "expand":
-        return None
-    source = held.all_input_nodes[0]
-    own, full, whole = (shape_of(fake(n)) for n in (source, held, operand))
-    lead = full[:-2]
-    plain = own[-2:] == full[-2:] == whole[1:] and product(lead) == whole[0]
-    if not plain or any(not size.is_one for size in own[:-2]) or not reader.is_derived(source):
-        return None
-    return _Repeated(source, lead)
-
-
-def _with_repeated(
-    reader: Reader, node: fx.Node, given: Arguments, names: tuple[Name, ...]
-) -> list[Operation] | None:
-    """A `bmm` with the parameter itself in place of its copies; None where none is repeated."""
-    operands = [given[str(name)] for name in names]
-    found = [_repeated(reader, operand) for operand in operands]
-    leads = {repeated.lead for repeated in found if repeated is not None}
-    if len(leads) != 1:
-        return None
-    lead = leads.pop()
-    batch = tuple(f"b{i}" for i in range(len(lead)))
-    inputs: list[Tensor] = []
-    labels: list[tuple[Position, ...]] = []
-    for operand, repeated, own in zip(operands, found, ((_M, _K), (_K, _N)), strict=True):
-        source = operand if repeated is None else repeated.source
-        inputs.append(reader.tensors[source])
-        ones = fake(source).ndim - 2
-        front = (batch,) if repeated is None else tuple((f"one{i}",) for i in range(ones))
-        labels.append((*front, *own))
-    native = reader.natives[node]
-    native.names = names
-    meaning = _contract(tuple(labels), (batch, _M, _N), dict(zip(batch, lead, strict=True)))
-    return [Operation(native, meaning, tuple(inputs), (reader.tensor(node),))]
 
 
 def linear(reader: Reader, node: fx.Node, given: Arguments) -> Reading:

@@ -14,6 +14,7 @@ from onebyone.dialects.aten import (
     lift_layout,
     lift_norm,
     lift_pointwise,
+    lift_repeat,
 )
 from onebyone.dialects.aten.lift import Handler, Reader
 from onebyone.dialects.aten.values import arguments, op_name, schema_of
@@ -25,6 +26,7 @@ TABLE: dict[str, Handler] = {
     **lift_contract.TABLE,
     **lift_norm.TABLE,
     **lift_attention.TABLE,
+    **lift_repeat.TABLE,
 }
 
 _TRAINING = frozenset({"train", "training"})
