@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import onebyone
+from onebyone.dialects.aten.hash import canonical_form
 from tests.aten.programs import assert_close, export, program, run
 
 
@@ -73,13 +74,16 @@ def test_parameters_are_recorded_as_they_were_moved() -> None:
         assert shared == (weight.storage == "view")
 
 
-@pytest.mark.parametrize("name", ["bert-dynamic", "vit-dynamic"])
+@pytest.mark.parametrize(
+    "name", ["bert-dynamic", "gpt2-dynamic", "llama-dynamic", "qwen2-dynamic", "vit-dynamic"]
+)
 def test_symbolic_sizes(name: str) -> None:
     original, _, example = program(name)
     result = onebyone.convert(original, to="conv")
     assert result.report.after is not None
     assert result.report.after.fc_layers == 0
     assert result.model.range_constraints == original.range_constraints
+    assert canonical_form(result.model).outputs == canonical_form(original).outputs
     for batch, length in ((2, 12), (3, 7), (5, 20)):
         inputs = {
             key: torch.randn(batch, *value.shape[1:])
@@ -91,14 +95,67 @@ def test_symbolic_sizes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["convnext", "vgg", "vit"])
-def test_core_operators(name: str) -> None:
-    """Where torch decomposes a layer into a product with an expanded weight, it is kept."""
+@pytest.mark.parametrize("to", ["conv", "linear"])
+def test_core_operators(name: str, to: str) -> None:
     original, args, kwargs = program(name)
-    result = onebyone.convert(original.run_decompositions(), to="conv")
-    kept = [layer.reason for layer in result.report.layers if layer.status == "kept" and layer.case]
-    assert set(kept) <= {"its weight is computed at run time, by expand"}
-    assert len(kept) == (2 if name == "vit" else 0)
+    core = original.run_decompositions()
+    result = onebyone.convert(core, to=to)
+    assert all(layer.status != "kept" for layer in result.report.layers if layer.case)
+    assert result.report.after is not None
+    if to == "conv":
+        assert result.report.after.fc_layers == 0
     assert_close(run(result.model, *args, **kwargs), run(original, *args, **kwargs), original)
+    assert canonical_form(result.model).outputs == canonical_form(core).outputs
+
+
+@pytest.mark.parametrize("skip", [(), ("project",)])
+def test_a_repeated_parameter_is_one_weight(skip: tuple[str, ...]) -> None:
+    """Core ATen writes a layer behind a transposed view as a product with copies of its weight."""
+
+    class Transposed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.project = nn.Linear(8, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.project(x.transpose(1, 2).reshape(3, 4, 2, 8).transpose(1, 2))
+
+    torch.manual_seed(0)
+    args = (torch.randn(3, 8, 8),)
+    original = export(Transposed().eval(), args)
+    core = original.run_decompositions()
+    assert any("bmm" in str(node.target) for node in core.graph.nodes)
+    for to in ("conv", "linear"):
+        result = onebyone.convert(core, to=to, skip=skip)
+        left = [str(node.target) for node in result.model.graph.nodes]
+        assert any("bmm" in target for target in left) == bool(skip)
+        assert_close(run(result.model, *args), run(original, *args), original)
+        assert canonical_form(result.model).outputs == canonical_form(core).outputs
+
+
+def test_sizes_and_index_tensors_are_hashed_without_names() -> None:
+    """What a pinned operator reads counts, the names of the nodes do not."""
+
+    class Masked(nn.Module):
+        def __init__(self, offset: int) -> None:
+            super().__init__()
+            self.project = nn.Linear(6, 6)
+            self.offset = offset
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.project(x)
+            row, column = torch.arange(y.shape[0]), torch.arange(y.shape[1]) + self.offset
+            return torch.softmax(y, 1) * y[row[:, None], column[None, :] - self.offset]
+
+    torch.manual_seed(0)
+    args = (torch.randn(3, 4, 6),)
+    dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    original = export(Masked(0).eval(), args, shapes=(dynamic,))
+    result = onebyone.convert(original, to="conv")
+    assert canonical_form(result.model).outputs == canonical_form(original).outputs
+    other = export(Masked(1).eval(), args, shapes=(dynamic,))
+    other._state_dict = original.state_dict  # type: ignore[misc]
+    assert canonical_form(other).outputs != canonical_form(original).outputs
 
 
 def test_a_fully_masked_row_gives_zeros() -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from onebyone.dialects.aten import emit_axis, lift_layout, lift_pointwise
+from onebyone.dialects.aten import (
+    emit_axis,
+    lift_attention,
+    lift_layout,
+    lift_pointwise,
+    lift_repeat,
+)
 from onebyone.dialects.aten import read as aten
 from onebyone.dialects.onnx import emit_axis as onnx_emit_axis
 from onebyone.dialects.onnx import lift_axis as onnx_axis
@@ -20,9 +26,11 @@ ROOT = Path(__file__).parents[2]
 
 # Functions that ONNX has no operator for, or that its operators write otherwise.
 ATEN_ALONE = {
-    "all", "any", "argmax", "argmin", "atan2", "bitwiseand", "bitwisenot", "bitwiseor",
-    "bitwisexor", "erfc", "expm1", "fmod", "full_like", "hardtanh", "leaky_relu", "log10",
-    "log1p", "log2", "ne", "relu6", "rsqrt", "square", "trunc", "var",
+    "addcdiv", "addcmul", "all", "any", "argmax", "argmin", "atan2", "bitwiseand", "bitwisenot",
+    "bitwiseor", "bitwisexor", "erfc", "expm1", "floor_divide", "fmod", "full_like", "hardshrink",
+    "hardtanh", "isfinite", "leaky_relu", "lerp", "log10", "log1p", "log2", "log_sigmoid",
+    "nan_to_num", "ne", "ones_like", "relu6", "rsqrt", "signbit", "softshrink", "square", "std",
+    "threshold", "trunc", "var", "zeros_like",
 }  # fmt: skip
 
 # Operators of ONNX that the reference interpreter does not know: the field layer is undecided.
@@ -46,7 +54,8 @@ def test_every_operator_exists(name: str) -> None:
 
 def test_what_is_read_along_axes_can_be_written() -> None:
     """Every AXIS function that a lift names has an expression in the emitter of its dialect."""
-    assert _axis_functions(lift_layout) <= set(emit_axis.AXIS)
+    for module in (lift_attention, lift_layout, lift_repeat):
+        assert _axis_functions(module) <= set(emit_axis.AXIS)
     assert _axis_functions(onnx_axis) <= set(onnx_emit_axis.AXIS)
 
 

@@ -283,7 +283,7 @@ class _Hasher:
         apart = [names[index] for index in special]
         kept = sorted(names[index] for index in result)
         told = [self._named(item) if self._places else item for item in extra]
-        while told and told[-1] == ():
+        while told and told[-1] in ((), []):
             told.pop()
         head = digest(fn, told, hashed, apart, kept)
         return Term(head, tuple(names[index] for index in result))

@@ -1,6 +1,8 @@
-"""Fold a bias that is added behind a sum of products into the Contract."""
+"""Fold a bias that is added behind a sum of products into the Contract; drop what nobody reads."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from onebyone.axes.graph import AxisGraph, Node, Use
 from onebyone.axes.positional import Kind
@@ -36,6 +38,26 @@ def fold_biases(graph: AxisGraph) -> None:
     graph.nodes = [node for node in graph.nodes if node not in gone]
     for number, node in enumerate(graph.nodes):
         node.number = number
+
+
+def drop_unread(graph: AxisGraph, has_effect: Callable[[Node], bool]) -> None:
+    """Removes nodes, in place, whose results nothing reads and that do nothing else."""
+    read = {graph.views[tensor].value for tensor in graph.outputs}
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        wanted = any(use.value in read for use in node.results)
+        if wanted or node.kind is Kind.SIZES or has_effect(node):
+            kept.append(node)
+            read |= {use.value for use in node.operands if use is not None}
+    gone = {use.value for node in graph.nodes for use in node.results} - {
+        use.value for node in kept for use in node.results
+    }
+    graph.nodes = kept[::-1]
+    for number, node in enumerate(graph.nodes):
+        node.number = number
+    graph.values = [value for value in graph.values if value not in gone]
+    graph.relayouts = [r for r in graph.relayouts if graph.views[r.source].value not in gone]
+    graph.views = {t: view for t, view in graph.views.items() if view.value not in gone}
 
 
 def _bias(node: Node, add: Node, number: int) -> Use | None:

@@ -74,8 +74,9 @@ def free_forms(
                 return
             reads.append(form)
     if node.kind is Kind.POINTWISE and max(len(r) for r in reads if r is not None) < len(groups):
-        # Nobody supplies the leading positions of size 1: let the first operand do it.
-        reads[slotted.free[0]] = slotted.form(slotted.free[0], groups, False)
+        # Nobody supplies the leading positions of size 1: let the first operand do it; no number.
+        first = max(slotted.free, key=lambda n: bool(_use(node, n).indices))
+        reads[first] = slotted.form(first, groups, False)
     if node.kind is Kind.NORM and picked.tag == "native":
         fused = _fused_norm(node, reads)
         if fused is None:

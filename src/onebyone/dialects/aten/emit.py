@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._dispatch.python import enable_python_dispatcher
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature
 
@@ -26,6 +27,7 @@ from onebyone.dialects.aten.lift import Reader
 from onebyone.dialects.aten.values import (
     Native,
     fake,
+    is_tensor,
     op_name,
     schema_of,
     shape_of,
@@ -55,6 +57,8 @@ class Emitter:
         self._groups = sharing_natives(self.graph)
         self._relayouts: dict[tuple[Value, Form], list[tuple[Native, Form]]] = {}
         for relayout in self.graph.relayouts:
+            if relayout.native is None:
+                continue
             source, target = self.graph.views[relayout.source], self.graph.views[relayout.target]
             self._relayouts.setdefault((target.value, target.form), []).append(
                 (relayout.native, source.form)
@@ -102,6 +106,9 @@ class Emitter:
         if tensor is None or tensor not in self.graph.views:
             return self.copies[node] if node in self.copies else self.sizes.integer(node)
         view = self.graph.views[tensor]
+        if not view.value.constant and not self.have.get(view.value):
+            # A value within a node that stays as it was: the axis graph has no use for it.
+            return self.copies[node] if node in self.copies else self.copy(node)
         return self.get(view.value, view.form)
 
     def put(self, value: Value, form: Form, held: fx.Node) -> None:
@@ -112,7 +119,10 @@ class Emitter:
         """The original's own reshape or transpose, where its source is at hand."""
         for native, source in self._relayouts.get((value, form), ()):
             if source in self.have[value] and native.node not in self.copies:
-                first = native.node.all_input_nodes[0]
+                first, *others = native.node.all_input_nodes
+                if any(is_tensor(other) for other in others):
+                    # It reads more than the value, and what it reads may not be there yet.
+                    continue
                 return self.copy(native.node, {first: self.have[value][source]})
         return None
 
@@ -226,7 +236,9 @@ class Emitter:
         quiet: Any = contextlib.nullcontext()
         if self.mode is not None and self.mode.shape_env is not None:
             quiet = self.mode.shape_env.suppress_guards()
-        with torch.no_grad(), quiet, self.mode or contextlib.nullcontext():
+        # Through Python: some kernels in C++ take symbolic sizes for the numbers of the example.
+        mode = self.mode or contextlib.nullcontext()
+        with torch.no_grad(), quiet, mode, enable_python_dispatcher():
             return target(*own_args, **own_kwargs)
 
     def is_kept(self, node: Node) -> bool:
@@ -239,7 +251,7 @@ class Emitter:
             for use, form in zip(member.results, variant.writes, strict=True):
                 if form != use.form:
                     return False
-            if variant.tag == "spelled":
+            if variant.tag in ("conv", "linear", "spelled"):
                 return False
         return True
 
@@ -275,11 +287,14 @@ class Emitter:
             for item in own.users:
                 if isinstance(fake(own), list | tuple):
                     self.copy(item, {own: self.copies[own]})
-        for member in group:
-            for use in member.results:
-                key = use.value.tensor.key
-                if isinstance(key, fx.Node):
-                    self.put(use.value, use.form, self.copies[key])
+        values = {use.value for member in group for use in member.results}
+        for native in dict.fromkeys(n for member in group for n in member.natives):
+            for held in (native.node, *native.node.users):
+                tensor = self.reader.tensors.get(held)
+                if tensor in self.graph.views and held in self.copies:
+                    view = self.graph.views[tensor]
+                    if view.value in values:
+                        self.put(view.value, view.form, self.copies[held])
 
     def _contiguous(self, node: fx.Node) -> dict[fx.Node, Any]:
         """Operands of a node that is not understood, with the strides that they had."""

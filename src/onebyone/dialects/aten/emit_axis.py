@@ -11,6 +11,7 @@ from torch import fx
 from onebyone.axes.graph import Form, Node, Use
 from onebyone.axes.sizes import product
 from onebyone.dialects.aten.values import Native, Number, arguments, op_name
+from onebyone.layout.form_rules import strip
 from onebyone.layout.solve import Variant
 
 if TYPE_CHECKING:
@@ -130,9 +131,17 @@ def _pad(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list
 
 
 def _expand(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    result = node.results[0]
-    sizes = tuple(product([result.value.sizes[a] for a in group]) for group in variant.writes[0])
-    args = (inputs[0], emitter.sizes.shape(sizes))
+    use, result, form = node.operands[0], node.results[0], variant.writes[0]
+    assert use is not None
+    sizes = tuple(product([result.value.sizes[a] for a in group]) for group in form)
+    place = {index: axis for axis, index in enumerate(use.indices)}
+    indices = [[result.indices[axis] for axis in group] for group in form]
+    wanted = tuple(tuple(place[i] for i in group if i in place) for group in indices)
+    held = inputs[0]
+    if strip(wanted) != strip(variant.reads[0] or ()):
+        # A new axis between the others needs a position of size 1 to start from.
+        held = emitter.reshape(use.value, held, wanted)
+    args = (held, emitter.sizes.shape(sizes))
     return [emitter.op(aten.expand.default, args, origin=node.natives[0].node)]
 
 
@@ -140,7 +149,23 @@ def _turn(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> lis
     return _clone(emitter, node, inputs, {"dims": positions(node, variant)})
 
 
+def _causal(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    result, form = node.results[0], variant.writes[0]
+    native: Native = node.natives[0]
+    rows = node.axis_out[0][0]
+    full = [group for group in form if group]
+    sizes = tuple(product([result.value.sizes[a] for a in group]) for group in full)
+    shape = emitter.sizes.shape(sizes)
+    lower = tuple(result.indices[axis] for axis in full[0]) == rows
+    kwargs = {"dtype": torch.bool}
+    held = emitter.op(aten.full.default, (shape, True), kwargs, origin=native.node, rule="mask")
+    target = aten.tril.default if lower else aten.triu.default
+    held = emitter.op(target, (held,), origin=native.node, rule="mask")
+    return [held if len(form) == 2 else emitter.reshape(result.value, held, form)]
+
+
 AXIS: dict[str, Callable[[Emitter, Node, Variant, Inputs], list[fx.Node]]] = {
+    "causal": _causal,
     "concat": _concat,
     "expand": _expand,
     "flip": _turn,

@@ -36,6 +36,7 @@ PARTS: dict[str, Any] = {
 _REDUCE: dict[str, Any] = {
     "all": aten.all.dims,
     "any": aten.any.dims,
+    "l2": aten.linalg_vector_norm.default,
     "logsumexp": aten.logsumexp.default,
     "max": aten.amax.default,
     "mean": aten.mean.dim,
@@ -172,6 +173,8 @@ def _linear(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> f
     rule = "convolution to fully connected"
     bias = inputs[2] if len(inputs) > 2 else None
     pair = (inputs[data], inputs[weight])
+    if bias is not None and not set(_columns(node, variant)) <= set(use_of(node, 2).indices):
+        return _narrow_bias(emitter, node, variant, pair, bias)
     if len(variant.reads[weight]) == 2:
         args = pair if bias is None else (*pair, bias)
         return _new(emitter, node, aten.linear.default, args, rule)
@@ -179,8 +182,33 @@ def _linear(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> f
     return held if bias is None else _new(emitter, node, aten.add.Tensor, (held, bias), "bias")
 
 
+def _columns(node: Node, variant: Variant) -> list[int]:
+    """The indices of the last position that a matrix product writes."""
+    return [node.results[0].indices[axis] for axis in variant.writes[0][-1]]
+
+
+def _narrow_bias(
+    emitter: Emitter, node: Node, variant: Variant, pair: tuple[Any, Any], bias: Any
+) -> fx.Node:
+    """A transposed convolution adds one number at all places of a patch: here they are columns."""
+    value, form, own = node.results[0].value, variant.writes[0], set(use_of(node, 2).indices)
+    matrix = len(fake(pair[1]).shape) == 2
+    target = aten.linear.default if matrix else aten.matmul.default
+    held = _new(emitter, node, target, pair, "convolution to fully connected")
+    apart: Form = (*form[:-1], *((axis,) for axis in form[-1]))
+    held = emitter.reshape(value, held, apart)
+    sizes = zip(_columns(node, variant), fake(held).shape[len(form) - 1 :], strict=True)
+    shape = [size if index in own else 1 for index, size in sizes]
+    bias = _new(emitter, node, aten.reshape.default, (bias, shape), "bias")
+    held = _new(emitter, node, aten.add.Tensor, (held, bias), "bias")
+    return emitter.reshape(value, held, form)
+
+
 def _pointwise(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
     native: Native = node.natives[0]
+    if native.op == "prelu":
+        # It has its channels at position 1.
+        return [_new(emitter, node, aten._prelu_kernel.default, tuple(inputs), "layout")]
     if native.names:
         return clone(emitter, node, inputs)
     origin = native.node
@@ -227,9 +255,10 @@ def _reduce(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> l
     if node.fn in _REDUCE:
         given = {"self": inputs[0], "dim": axes, "keepdim": keep}
         return [emitter.call(_REDUCE[node.fn], given, origin=native.node)]
-    if node.fn == "var":
+    if node.fn in ("std", "var"):
         given = {"self": inputs[0], "dim": axes, "correction": node.attrs[0], "keepdim": keep}
-        return [emitter.call(aten.var.correction, given, origin=native.node)]
+        target = aten.std.correction if node.fn == "std" else aten.var.correction
+        return [emitter.call(target, given, origin=native.node)]
     if node.fn == "prod":
         held = inputs[0]
         for axis in reversed(axes):

@@ -14,7 +14,7 @@ from onebyone.axes.canonical import Canonical, canonical
 from onebyone.axes.graph import Node
 from onebyone.axes.positional import Kind, Tensor
 from onebyone.dialects.aten.read import functional, read
-from onebyone.dialects.aten.values import Native, arguments, is_tensor, tags_of
+from onebyone.dialects.aten.values import Native, arguments, fake, size_of, tags_of
 
 
 def canonical_form(program: ExportedProgram, *, by_position: bool = True) -> Canonical:
@@ -46,11 +46,15 @@ def _describe(node: Node) -> Hashable:
     if torch.Tag.nondeterministic_seeded in tags_of(target):
         # Two draws are two values, however equal the nodes that draw them.
         return (str(target), own.name)
-    given = {k: str(v) for k, v in arguments(own).items() if not _reads(v)}
-    return (str(target), tuple(sorted(given.items())), str(own.args) if not given else "")
+    given = arguments(own) or dict(enumerate(own.args))
+    return (str(target), tuple((str(key), _told(value)) for key, value in sorted(given.items())))
 
 
-def _reads(value: object) -> bool:
+def _told(value: object) -> Hashable:
+    """An argument without names of nodes: a tensor is its place, a size is itself."""
     if isinstance(value, list | tuple):
-        return any(_reads(item) for item in value)
-    return is_tensor(value) or isinstance(value, fx.Node)
+        return tuple(_told(item) for item in value)
+    if not isinstance(value, fx.Node):
+        return str(value)
+    held = fake(value)
+    return str(size_of(held)) if isinstance(held, int | torch.SymInt) else "operand"

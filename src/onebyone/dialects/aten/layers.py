@@ -69,16 +69,24 @@ def layer_name(reader: Reader, node: Node) -> str:
 def keep_reason(node: Node, form: str) -> str | None:
     """Why an FC layer must keep its form, None where it need not."""
     value = use_of(node, data_and_weight(node)[1]).value
-    if not value.constant:
-        return f"its weight is computed at run time, by {_origin(value)}"
+    origin = _unpacked(value)
+    if origin is not None:
+        return f"its weight is unpacked at run time, by {origin}"
     if form == "conv" and value.dtype not in _FLOATS:
         return f"there is no convolution of {value.dtype}"
     return None
 
 
-def _origin(value: Value) -> str:
-    assert value.producer is not None
-    return value.producer.natives[0].op
+def _unpacked(value: Value) -> str | None:
+    """The operator that makes a weight of integers: backends look for it next to the layer."""
+    node = value.producer
+    if value.constant or node is None:
+        return None
+    operands = [use.value for use in node.operands if use is not None]
+    pinned = node.kind in (Kind.OPAQUE, Kind.WINDOW)
+    if pinned and any(o.dtype not in _FLOATS and o.sizes for o in operands):
+        return node.natives[0].op
+    return next((origin for o in operands if (origin := _unpacked(o)) is not None), None)
 
 
 def counts(program_graph: fx.Graph, fc_layers: int) -> Counts:

@@ -94,6 +94,13 @@ class Reader:
             return key
         return self._elements[key]
 
+    def is_derived(self, node: fx.Node) -> bool:
+        """Whether a tensor depends on constants alone."""
+        if node in self.tensors and self.tensors[node].constant:
+            return True
+        inputs = node.all_input_nodes
+        return node.op == "call_function" and bool(inputs) and all(map(self.is_derived, inputs))
+
     def tensor(self, node: fx.Node, **extra: Any) -> Tensor:
         """The positional tensor of an fx node, registered."""
         value = fake(node)
@@ -250,7 +257,7 @@ def _results(node: fx.Node) -> Iterator[fx.Node]:
     if isinstance(value, torch.Tensor):
         yield node
     elif isinstance(value, list | tuple):
-        items = [user for user in node.users if user.target is operator.getitem]
+        items = [user for user in node.users if user.target is operator.getitem and user.users]
         items.sort(key=lambda item: int(item.args[1]))  # pyright: ignore[reportArgumentType]
         seen: set[Any] = set()
         for item in items:

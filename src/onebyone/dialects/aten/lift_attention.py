@@ -8,36 +8,78 @@ import numpy as np
 import torch
 from torch import fx
 
-from onebyone.axes.positional import Apply, Kind, Operation, Position, Tensor, Unknown
-from onebyone.axes.sizes import Size
+from onebyone.axes.positional import Apply, Kind, Operation, Position, Regroup, Tensor, Unknown
+from onebyone.axes.sizes import ONE, Size
 from onebyone.dialects.aten.lift import (
     Arguments,
     Handler,
     Reader,
+    Reading,
     axis_labels,
     rank_of,
     synthetic,
 )
-from onebyone.dialects.aten.values import Number, dtype_name, fake, shape_of
+from onebyone.dialects.aten.values import Number, dtype_name, fake, op_name, shape_of
 
 
 def attention(reader: Reader, node: fx.Node, given: Arguments) -> Unknown | list[Operation]:
     """``softmax(q' @ k'^T + mask) @ v``, each factor scaled by the root of the scale.
 
-    Rows that are masked completely give 0, as PyTorch has it.
+    Rows that are masked completely give 0, as PyTorch has it. The causal mask is a value of its
+    own, and grouped queries read keys and values that are repeated.
     """
     if given.get("dropout_p"):
         return Unknown("attention with dropout")
-    if given.get("is_causal"):
-        return Unknown("attention with its own causal mask")
-    if given.get("enable_gqa"):
-        return Unknown("attention with grouped queries")
     names = ("query", "key", "value", "attn_mask")
     q, k, v, mask = (reader.operand(node, name, given) for name in names)
     assert q is not None and k is not None and v is not None
     if {rank_of(t) for t in (q, k, v)} != {rank_of(q)}:
         return Unknown("attention whose operands have different ranks")
-    return _Parts(reader, node, q.dtype).run(q, k, v, mask, given.get("scale"))
+    groups = _groups(q, k, v) if given.get("enable_gqa") else ONE
+    if groups is None:
+        return Unknown("attention whose queries are grouped by a number computed at run time")
+    assert q.shape is not None and k.shape is not None
+    rows, columns = q.shape[-2], k.shape[-2]
+    masks = bool(given.get("is_causal")) and not columns.is_one
+    if masks and rows.is_one:
+        return Unknown("attention with a causal mask of one row")
+    parts = _Parts(reader, node, q.dtype)
+    if not groups.is_one:
+        k, v = parts.repeated(k, groups, "key"), parts.repeated(v, groups, "value")
+    return parts.run(q, k, v, mask, given.get("scale"), masks=masks)
+
+
+def _groups(q: Tensor, k: Tensor, v: Tensor) -> Size | None:
+    """How many heads of the query share a head of the key, one after the other."""
+    assert q.shape is not None and k.shape is not None and v.shape is not None
+    if rank_of(q) < 3 or k.shape[-3] != v.shape[-3]:
+        return None
+    return q.shape[-3].divided_by(k.shape[-3])
+
+
+def causal(rows: Size, columns: Size, *, lower: bool = True) -> Apply:
+    """Where the column is not behind the row, ``(rows, columns)``; not ``lower``: transposed."""
+    places: tuple[Position, ...] = (("row",), ("column",))
+    return Apply(
+        Kind.AXIS,
+        "causal",
+        (),
+        (places if lower else places[::-1],),
+        sizes={"row": rows, "column": columns},
+        axis_out=(places,),
+    )
+
+
+def triangle(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
+    """A triangle of ones is a causal mask."""
+    source, lower = given["self"], op_name(node) == "tril"
+    ones = op_name(source) == "ones" or (op_name(source) == "full" and source.args[1] == 1)
+    shape = shape_of(fake(node))
+    known = fake(node).dtype == torch.bool and len(shape) == 2 and given["diagonal"] == 0
+    if not ones or not known or any(size.is_one for size in shape):
+        return Unknown("a triangle of other than ones")
+    rows, columns = shape if lower else shape[::-1]
+    return Reading(causal(rows, columns, lower=lower))
 
 
 class _Parts:
@@ -46,7 +88,14 @@ class _Parts:
         self.found: list[Operation] = []
 
     def run(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        mask: Tensor | None,
+        scale: float | None,
+        *,
+        masks: bool,
     ) -> list[Operation]:
         rank = rank_of(q)
         lead = tuple((f"b{i}",) for i in range(rank - 2))
@@ -59,6 +108,9 @@ class _Parts:
         scores = self._contract(
             "scores", (q, k), ((*lead, m, e), (*lead, n, e)), (*lead, m, n), shape
         )
+        if masks:
+            triangle = self._triangle(shape[-2], shape[-1])
+            scores = self._pointwise("add", (scores, self._bias(triangle)), shape, "causal")
         if mask is not None:
             scores = self._pointwise("add", (scores, self._bias(mask)), shape, "masked")
         labels = axis_labels(rank)
@@ -84,6 +136,38 @@ class _Parts:
         if scale is not None or width is None:
             return float(np.float32(math.sqrt(scale if scale is not None else 1.0)))
         return float(np.sqrt(np.float32(1.0) / np.sqrt(np.float32(width))))
+
+    def repeated(self, tensor: Tensor, groups: Size, part: str) -> Tensor:
+        """Each head as often as queries share it: head ``h * groups + g`` is head ``h``."""
+        assert tensor.shape is not None
+        *lead, heads, tokens, width = tensor.shape
+        labels = axis_labels(len(tensor.shape))
+        group: Position = ("group",)
+        meaning = Apply(
+            Kind.AXIS,
+            "expand",
+            (labels,),
+            ((*labels[:-2], group, *labels[-2:]),),
+            attrs=((groups,),),
+            sizes={"group": groups},
+            axis_in=(((),),),
+            axis_out=((group,),),
+        )
+        shape = (*lead, heads, groups, tokens, width)
+        name = f"{self.node.name}.{part}"
+        grouped = self._step(meaning, (tensor,), synthetic(tensor, shape, f"{name}.grouped"))
+        flat = synthetic(tensor, (*lead, heads * groups, tokens, width), name)
+        self.found.append(Operation(None, Regroup(), (grouped,), (flat,)))
+        return flat
+
+    def _triangle(self, rows: Size, columns: Size) -> Tensor:
+        """The causal mask; elements of the model where exporters would compute it."""
+        name = f"{self.node.name}.triangle"
+        if self.reader.folds and rows.known is not None and columns.known is not None:
+            elements = torch.ones(rows.known, columns.known, dtype=torch.bool).tril()
+            return Tensor(elements, (rows, columns), "bool", True, name)
+        target = Tensor(None, (rows, columns), "bool", name=name)
+        return self._step(causal(rows, columns), (), target)
 
     def _bias(self, mask: Tensor) -> Tensor:
         """A mask of booleans as one to add."""
@@ -144,4 +228,8 @@ class _Parts:
         return target
 
 
-TABLE: dict[str, Handler] = {"scaled_dot_product_attention": attention}
+TABLE: dict[str, Handler] = {
+    "scaled_dot_product_attention": attention,
+    "tril": triangle,
+    "triu": triangle,
+}

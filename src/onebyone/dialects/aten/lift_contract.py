@@ -10,6 +10,7 @@ from torch import fx
 from onebyone.axes.positional import Apply, Kind, Operation, Position, Tensor, Unknown
 from onebyone.axes.sizes import ONE, Size
 from onebyone.dialects.aten.lift import Arguments, Handler, Reader, Reading, axis_labels, synthetic
+from onebyone.dialects.aten.repeated import with_repeated
 from onebyone.dialects.aten.values import Name, fake, integers, op_name, shape_of
 from onebyone.identity import Case, Geometry, Refusal, classify
 
@@ -33,9 +34,13 @@ def _contract(
     return Apply(Kind.CONTRACT, "contract", operands, (result,), sizes=sizes or {})
 
 
-def matmul(reader: Reader, node: fx.Node, given: Arguments) -> Reading:
+def matmul(reader: Reader, node: fx.Node, given: Arguments) -> Reading | list[Operation]:
     """mm, bmm, mv, dot, matmul: the last two positions multiply, the others broadcast."""
     names: tuple[Name, ...] = tuple(k for k in given if isinstance(given[k], fx.Node))
+    if op_name(node) == "bmm":
+        found = with_repeated(reader, node, given, names)
+        if found is not None:
+            return found
     a, b = (fake(given[str(name)]).ndim for name in names)
     batch = max(a, b) - 2
 
@@ -102,6 +107,9 @@ def _scaled(
             return tensor
         assert tensor.shape is not None
         own = axis_labels(len(tensor.shape))
+        if tensor.dtype != "double":
+            # As a number among the operands of a product would be rounded.
+            factor = torch.tensor(factor, dtype=torch.float32).item()
         meaning = Apply(Kind.POINTWISE, "scale", (own,), (own,), attrs=(factor,))
         return step(meaning, (tensor,), synthetic(tensor, tensor.shape, f"{node.name}.{part}"))
 

@@ -71,7 +71,11 @@ def slice_(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
     source = fake(node.all_input_nodes[0])
     axis = given["dim"] % source.ndim
     before, after = shape_of(source)[axis], shape_of(fake(node))[axis]
-    start, end, step = _size(given["start"] or 0), _size(given["end"]), _size(given["step"])
+    start, end, step = (
+        size_argument(given["start"] or 0),
+        size_argument(given["end"]),
+        size_argument(given["step"]),
+    )
     if before == after and step == Size(1):
         return Reading(Regroup(), "self")
     if step.known is None:
@@ -96,7 +100,7 @@ def slice_(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
     return Reading(meaning, "self")
 
 
-def _size(value: Any) -> Size:
+def size_argument(value: Any) -> Size:
     if value is None:
         return Size(_END)
     return size_of(fake(value) if isinstance(value, fx.Node) else value)
@@ -146,9 +150,9 @@ def index(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
         if picked.dtype == torch.bool:
             return Unknown("a selection whose size depends on the data")
         return Reading(_gathered(source.ndim, where[0], picked.ndim), "self", ("indices", where[0]))
-    places = _computed(indices[: len(where)])
-    shape = shape_of(source)
-    if places is None or where != list(range(source.ndim)) or any(s.known is None for s in shape):
+    known = all(size.known is not None for size in shape_of(source))
+    places = _computed(indices) if known and where == list(range(source.ndim)) else None
+    if places is None:
         return Unknown("indexing by several tensors")
     counted = torch.arange(source.numel()).reshape(source.shape)[places]
     if torch.equal(counted.reshape(-1), torch.arange(source.numel())):
@@ -210,7 +214,10 @@ def concat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
         return Unknown("a concatenation with empty tensors")
     axis = given["dim"] % rank
     labels = axis_labels(rank)
-    parts = [f"part{i}" for i in range(len(tensors))]
+    filled = [i for i, t in enumerate(tensors) if stacks or shape_of(t)[axis].known != 0]
+    if len(filled) == 1 and not stacks:
+        return Reading(Regroup(), ("tensors", filled[0]))
+    parts = [f"part{i}" for i in filled]
     operands = [_replaced(labels, {axis: part})[0] for part in parts]
     if stacks:
         operands = [(*labels[:axis], *labels[axis + 1 :])] * len(parts)
@@ -227,7 +234,7 @@ def concat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
         axis_in=tuple(((part,),) for part in parts),
         axis_out=(new,),
     )
-    names: list[Name] = [("tensors", i) for i in range(len(parts))]
+    names: list[Name] = [("tensors", i) for i in filled]
     return Reading(meaning, *names)
 
 
@@ -283,33 +290,6 @@ def turn(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     return Reading(meaning, "self")
 
 
-def expand(reader: Reader, node: fx.Node, given: Arguments) -> Reading:
-    """Broadcasting, written out."""
-    before, after = shape_of(fake(node.all_input_nodes[0])), shape_of(fake(node))
-    labels = axis_labels(len(after))
-    own = (Size(1),) * (len(after) - len(before)) + before
-    new = {
-        i: f"e{i}"
-        for i, (a, b) in enumerate(zip(own, after, strict=True))
-        if a.is_one and not b.is_one
-    }
-    if not new:
-        return Reading(Regroup(), "self")
-    result = tuple((new[i],) if i in new else label for i, label in enumerate(labels))
-    sizes = {name: after[i] for i, name in new.items()}
-    meaning = Apply(
-        Kind.AXIS,
-        "expand",
-        (labels[len(after) - len(before) :],),
-        (result,),
-        attrs=(tuple(sizes.values()),),
-        sizes=sizes,
-        axis_in=(tuple(() for _ in new),),
-        axis_out=(tuple((name,) for name in new.values()),),
-    )
-    return Reading(meaning, "self")
-
-
 def check(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     """A check of a tensor's type and device, which no layout changes."""
     if given.get("size") is not None or given.get("stride") is not None:
@@ -330,7 +310,6 @@ TABLE: dict[str, Handler] = {
     **dict.fromkeys(("chunk", "split", "split_with_sizes", "unbind"), split),
     **dict.fromkeys(("cat", "stack"), concat),
     **dict.fromkeys(("constant_pad_nd", "pad"), pad),
-    **dict.fromkeys(("expand", "expand_as"), expand),
     **dict.fromkeys(("flip", "roll"), turn),
     "_assert_tensor_metadata": check,
     "embedding": embedding,

@@ -17,6 +17,7 @@ def _norm(
     operands: tuple[tuple[Position, ...] | None, ...],
     along: tuple[Position, ...],
     eps: float,
+    dtype: torch.dtype,
     names: tuple[Name, ...],
     sizes: dict[str, Size] | None = None,
 ) -> Reading:
@@ -26,7 +27,7 @@ def _norm(
         fn,
         operands,
         (operands[0],),
-        attrs=(epsilon(eps),),
+        attrs=(epsilon(eps, dtype),),
         sizes=sizes or {},
         along=tuple(label for position in along for label in position),
     )
@@ -43,9 +44,9 @@ def layer_norm(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unk
         eps = given.get("eps")
         eps = torch.finfo(x.dtype).eps if eps is None else eps
         weight = None if given.get("weight") is None else along
-        return _norm("rms_norm", (labels, weight), along, eps, ("input", "weight"))
+        return _norm("rms_norm", (labels, weight), along, eps, x.dtype, ("input", "weight"))
     operands = (labels, *(None if given.get(str(name)) is None else along for name in names[1:]))
-    return _norm("layer_norm", operands, along, given["eps"], tuple(names))
+    return _norm("layer_norm", operands, along, given["eps"], x.dtype, tuple(names))
 
 
 def batch_norm(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -53,8 +54,8 @@ def batch_norm(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unk
     names: tuple[Name, ...] = ("input", "weight", "bias", "running_mean", "running_var")
     if given.get("training") or any(given.get(str(name)) is None for name in names):
         return Unknown("a batch norm in training mode, or without scale and shift")
-    labels = axis_labels(fake(given["input"]).ndim)
-    return _norm("batch_norm", (labels, *(labels[1:2],) * 4), (), given["eps"], names)
+    labels, dtype = axis_labels(fake(given["input"]).ndim), fake(given["input"]).dtype
+    return _norm("batch_norm", (labels, *(labels[1:2],) * 4), (), given["eps"], dtype, names)
 
 
 def group_norm(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -67,9 +68,9 @@ def group_norm(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unk
     rest = tuple((f"s{i}",) for i in range(len(shape) - 2))
     own: Position = ("g", "c")
     operands = ((("n",), own, *rest), (own,), (own,))
-    sizes = {"g": Size(groups), "c": channels}
+    sizes, dtype = {"g": Size(groups), "c": channels}, fake(given["input"]).dtype
     names: tuple[Name, ...] = ("input", "weight", "bias")
-    return _norm("group_norm", operands, (("c",), *rest), given["eps"], names, sizes)
+    return _norm("group_norm", operands, (("c",), *rest), given["eps"], dtype, names, sizes)
 
 
 TABLE: dict[str, Handler] = {

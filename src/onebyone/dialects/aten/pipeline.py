@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch.export import ExportedProgram
 
-from onebyone.axes.fold import fold_biases
+from onebyone.axes.fold import drop_unread, fold_biases
 from onebyone.dialects.aten.emit import Emitter
 from onebyone.dialects.aten.layers import (
     AtenAbilities,
@@ -34,6 +34,7 @@ class Planned:
         lifted = read(self.model)
         self.graph, self._reader = lifted.graph, lifted.reader
         fold_biases(self.graph)
+        drop_unread(self.graph, lambda node: node.natives[0].node.is_impure())
         layers = [node for node in self.graph.nodes if is_layer(node)]
         names = {node: layer_name(self._reader, node) for node in layers}
         kept = kept_layers(

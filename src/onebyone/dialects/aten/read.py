@@ -14,6 +14,7 @@ from onebyone.dialects.aten import (
     lift_layout,
     lift_norm,
     lift_pointwise,
+    lift_repeat,
 )
 from onebyone.dialects.aten.lift import Handler, Reader
 from onebyone.dialects.aten.values import arguments, op_name, schema_of
@@ -25,6 +26,7 @@ TABLE: dict[str, Handler] = {
     **lift_contract.TABLE,
     **lift_norm.TABLE,
     **lift_attention.TABLE,
+    **lift_repeat.TABLE,
 }
 
 _TRAINING = frozenset({"train", "training"})
@@ -74,6 +76,9 @@ def _refuse_training(program: ExportedProgram) -> None:
         given = arguments(node)
         name = op_name(node)
         active = any(given.get(key) is True for key in _TRAINING) and given.get("p", 1) != 0
+        if "batch_norm" in name and given.get("running_mean") is None:
+            # Without running statistics it means the same in any mode: an instance norm.
+            continue
         if active or (name in _ALWAYS_TRAINING and given.get("training", True)):
             raise InputError(
                 f"the program was exported in training mode: {node.name} ({name}) depends on it; "
