@@ -20,8 +20,13 @@ from onebyone.certify.certificate import Layer, Verdict, Witness
 from onebyone.certify.modular import PRIMES, Field
 from onebyone.certify.noise import SAFETY, deviation, spread
 from onebyone.certify.points import Ports, Shapes, draw, draws, embedded, renamed, shapes, truth
-from onebyone.dialects.onnx.execute import ExecutionError, OverBudgetError, UnsupportedError
-from onebyone.dialects.onnx.program import Program, Step
+from onebyone.dialects.base import (
+    ExecutionError,
+    OverBudgetError,
+    Program,
+    Step,
+    UnsupportedError,
+)
 from onebyone.dialects.reference.arithmetic import Array, Element, Tensor
 
 # A scalar constant that was rounded to float32, and perhaps computed from such a one.

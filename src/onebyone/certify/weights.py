@@ -19,7 +19,7 @@ import numpy as np
 from onebyone.certify import moves
 from onebyone.certify.certificate import Layer, Verdict, Witness
 from onebyone.certify.modular import mix
-from onebyone.dialects.onnx.program import Constant, Program
+from onebyone.dialects.base import Constant, Program
 from onebyone.dialects.reference.arithmetic import Array
 
 _BLOCK = 1 << 16
