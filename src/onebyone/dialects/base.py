@@ -150,9 +150,15 @@ class Program(Protocol):
     """
 
     label: str
-    positional: bool
-    modes: tuple[str, ...]
-    runtime: str
+
+    @property
+    def positional(self) -> bool: ...
+
+    @property
+    def modes(self) -> tuple[str, ...]: ...
+
+    @property
+    def runtime(self) -> str: ...
 
     @property
     def inputs(self) -> tuple[Port, ...]:

@@ -190,9 +190,8 @@ class Program:
     ) -> dict[str, Array]:
         """What a call gave, by the names of the outputs."""
         own, changed = self._results
-        flat = [spec for spec in self.program.graph_signature.output_specs
-                if spec.kind not in _CHANGED]  # pyright: ignore[reportUnnecessaryContains]  # fmt: skip
-        first = len(self.program.graph_signature.output_specs) - len(flat)
+        # A call gives no changes, which come first in the graph's output.
+        first = sum(s.kind in _CHANGED for s in self.program.graph_signature.output_specs)
         found = {port.name: _plain(results[place - first]) for place, port in own}
         for _, port, target in changed:
             tensor = buffers[target] if target in buffers else arguments[target]
@@ -215,7 +214,7 @@ def _array(value: Any) -> Any:
 def _port(name: str, value: Any, *, state: bool = False) -> Port:
     if not isinstance(value, torch.Tensor):
         return Port(name, "int64", (), state)
-    dims = tuple(n if isinstance(n, int) else str(n) for n in value.shape)
+    dims = tuple(n if type(n) is int else str(n) for n in value.shape)
     return Port(name, str(value.dtype).removeprefix("torch."), dims, state)
 
 
@@ -248,7 +247,7 @@ def _bound(node: fx.Node, seen: set[fx.Node]) -> int:
             if name == "index":
                 axis = next((i for i, x in enumerate(given["indices"]) if x is node), 0)
             size = fake(table).shape[axis]
-            bound = min(bound, size if isinstance(size, int) else 2)
+            bound = min(bound, size if type(size) is int else 2)
         elif name in _CARRIERS and not fake(user).dtype.is_floating_point:
             bound = min(bound, _bound(user, seen))
         else:

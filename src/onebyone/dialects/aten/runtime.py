@@ -54,7 +54,8 @@ class EagerSession:
                 for name, target in self._program.states.items():
                     if name in tensors:
                         states[target].copy_(tensors[name])
-                args, kwargs = pytree.tree_unflatten(flat, self._program.source.call_spec.in_spec)
+                spec: Any = self._program.source.call_spec.in_spec
+                args, kwargs = pytree.tree_unflatten(flat, spec)
                 found = pytree.tree_leaves(self._module(*args, **kwargs))
                 after = {t: states[t].detach().clone() for t in stored}
         except NotImplementedError as error:
