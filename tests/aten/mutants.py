@@ -294,10 +294,10 @@ def shifted_roll(g: Graph) -> str | None:
 def swapped_parts(g: Graph) -> str | None:
     for node in g.calls("cat"):
         parts = list(node.args[0])
-        if len(parts) > 1 and real(parts[0]) and shape(parts[0]) == shape(parts[1]):
-            if parts[0] is not parts[1]:
-                node.update_arg(0, [parts[1], parts[0], *parts[2:]])
-                return f"parts of {node.name} swapped"
+        alike = len(parts) > 1 and shape(parts[0]) == shape(parts[1])
+        if alike and real(parts[0]) and parts[0] is not parts[1]:
+            node.update_arg(0, [parts[1], parts[0], *parts[2:]])
+            return f"parts of {node.name} swapped"
     return None
 
 
