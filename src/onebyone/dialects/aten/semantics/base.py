@@ -43,11 +43,16 @@ class Call:
     results: int = field(default=1)
 
     def tensor(self, name: str) -> Any:
-        """An argument as a tensor; numbers take part in the type that torch gives them."""
+        """An argument as a tensor; numbers take part in the type that torch gives them.
+
+        Next to half precision that is float32, in which torch computes then.
+        """
         value = self.given[name]
         if not isinstance(value, (bool, int, float)):
             return value
-        number = torch.tensor(value, dtype=self._promoted(value))
+        dtype = self._promoted(value)
+        half = dtype in (torch.float16, torch.bfloat16)
+        number = torch.tensor(value, dtype=torch.float32 if half else dtype)
         if number.is_floating_point():
             return self.constant(name, np.asarray(number.double().numpy()))
         return number.numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, check_size, numpy_type
 from onebyone.dialects.reference.arithmetic import Array, Tensor
@@ -21,7 +22,8 @@ def _filled(call: Call, size: Any, value: float) -> Tensor:
     check_size(size)
     if not call.dtype.is_floating_point:
         return np.full(size, value, numpy_type(call.dtype))
-    number = call.constant("fill_value", np.asarray(call.rounded(value)))
+    stored = float(torch.tensor(value, dtype=call.dtype).double())
+    number = call.constant("fill_value", np.asarray(stored))
     return call.ar.move(lambda a: np.broadcast_to(a, tuple(size)), number)
 
 
