@@ -36,8 +36,9 @@ _EXACT_TERMS = 4096
 # Real values are carried along up to this many elements: scales, masks, resize weights.
 _KNOWN_LIMIT = 1 << 20
 _BLOCK = 1 << 15
-# Masks hide scores with minus infinity or with the most negative float32: one number here.
-_LARGEST = 3.4028e38
+# Masks hide scores with minus infinity or with the most negative number of their type (float32,
+# bfloat16): one number here.
+_LARGEST = (3.4028234663852886e38, 3.3895313892515355e38)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -51,7 +52,7 @@ class Field(Arithmetic):
             their operands, and lookups keep a few rows of their tables; two runs are equal only
             if these are, too.
         steering: operators that let the inputs' values decide what is computed.
-        hidden: True if an infinity was met, False if the largest float32 was, which counts as one.
+        hidden: True if an infinity was met, False if the largest number of a type was, which counts as one.
     """
 
     def __init__(self, prime: int, root: int, seed: int = 0) -> None:
@@ -114,8 +115,10 @@ class Field(Arithmetic):
             values = values.astype(np.int64)
         if values.dtype.kind in "iO":
             return np.mod(values, self.prime).astype(np.float64)
-        with np.errstate(over="ignore"):
-            finite = np.abs(values) < _LARGEST
+        finite = np.isfinite(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.max(np.abs(values), initial=0.0) >= _LARGEST[1]:
+                finite &= ~np.isin(np.abs(values), _LARGEST)
         usual = bool(finite.all())
         fraction, exponent = np.frexp(values if usual else np.where(finite, values, 0.0))
         powers = _powers_of_two(self.prime)
