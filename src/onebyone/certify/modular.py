@@ -52,7 +52,8 @@ class Field(Arithmetic):
             their operands, and lookups keep a few rows of their tables; two runs are equal only
             if these are, too.
         steering: operators that let the inputs' values decide what is computed.
-        hidden: True if an infinity was met, False if the largest number of a type was, which counts as one.
+        hidden: True if an infinity was met, False if the largest number of a type was, which
+            counts as one.
     """
 
     def __init__(self, prime: int, root: int, seed: int = 0) -> None:
