@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import resource
 import sys
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onebyone.dialects.which import is_program
+from onebyone.dialects.which import is_program, need_torch
 from onebyone.errors import InputError
 from onebyone.layout.targets import Target, find_target
 from onebyone.report import Report
@@ -174,8 +173,7 @@ def _planned_program(
     skip: Sequence[str],
     dims: Mapping[str, int] | None,
 ) -> Any:
-    if importlib.util.find_spec("torch") is None:
-        raise InputError("PyTorch programs need torch: pip install 'onebyone[torch]'")
+    need_torch()
     from onebyone.dialects.aten.files import as_program
     from onebyone.dialects.aten.pipeline import Planned
 

@@ -16,6 +16,7 @@ from onebyone.dialects.aten import (
     lift_repeat,
 )
 from onebyone.dialects.aten import read as aten
+from onebyone.dialects.aten import semantics as aten_semantics
 from onebyone.dialects.onnx import emit_axis as onnx_emit_axis
 from onebyone.dialects.onnx import lift_axis as onnx_axis
 from onebyone.dialects.onnx import lift_pointwise as onnx_pointwise
@@ -62,6 +63,12 @@ def test_what_is_read_along_axes_can_be_written() -> None:
 def test_the_reference_knows_what_the_dialect_reads() -> None:
     """The field layer evaluates native graphs: nearly all operators that are lifted."""
     assert len(NO_REFERENCE) <= 0.2 * len(onnx.TABLE), sorted(NO_REFERENCE)
+
+
+def test_the_interpreter_of_programs_knows_what_the_dialect_reads() -> None:
+    left = set(aten.TABLE) - set(aten_semantics.OPERATORS)
+    # An arc tangent of two arguments has no name in ONNX; a check yields nothing.
+    assert left <= {"_assert_tensor_metadata", "atan2"}
 
 
 def test_the_how_to_names_lines_that_are_there() -> None:

@@ -13,7 +13,8 @@ import onnx_ir as ir
 import pytest
 
 from onebyone.certify.modular import PRIMES, Field
-from onebyone.dialects.onnx.execute import ExecutionError, Interpreter, UnsupportedError
+from onebyone.dialects.base import ExecutionError, UnsupportedError
+from onebyone.dialects.onnx.execute import Interpreter
 from onebyone.dialects.onnx.semantics.base import native
 from onebyone.dialects.reference.arithmetic import Arithmetic, Float64
 

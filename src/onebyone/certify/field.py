@@ -9,23 +9,32 @@ nonlinear functions *and* their float64 outputs differ by more than float64 roun
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from onebyone.certify import folded as computed
 from onebyone.certify import locate
 from onebyone.certify.certificate import Layer, Verdict, Witness
 from onebyone.certify.modular import PRIMES, Field
 from onebyone.certify.noise import SAFETY, deviation, spread
 from onebyone.certify.points import Ports, Shapes, draw, draws, embedded, renamed, shapes, truth
-from onebyone.dialects.onnx.execute import ExecutionError, OverBudgetError, UnsupportedError
-from onebyone.dialects.onnx.program import Program, Step
+from onebyone.dialects.base import (
+    Embed,
+    ExecutionError,
+    OverBudgetError,
+    Program,
+    Step,
+    UnsupportedError,
+)
 from onebyone.dialects.reference.arithmetic import Array, Element, Tensor
 
 # A scalar constant that was rounded to float32, and perhaps computed from such a one.
 _ROUNDED = 4 * 2.0**-24
+
+_HALVES = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 # A form that loses more than half of float64's digits where the other loses few is no rounding
 # of it: it would have no digit left in float32.
@@ -34,12 +43,13 @@ _HALF = 2.0**-26
 
 @dataclass
 class Trace:
-    """One run: its outputs, and a fingerprint of each value on the way."""
+    """One run: its outputs, a fingerprint of each value on the way, and values to be kept."""
 
     outputs: dict[str, Tensor]
     ar: Field
     steps: list[Step] = field(default_factory=list[Step])
     prints: dict[str, int] = field(default_factory=dict[str, int])
+    kept: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 @dataclass(frozen=True)
@@ -130,11 +140,18 @@ def _trace(
     seed: int,
     deadline: float,
     follow: bool = True,
+    keep: Collection[str] = (),
+    embed: Callable[[Field], Embed] | None = None,
 ) -> Trace:
     ar = Field(*prime, seed)
     trace = Trace({}, ar)
 
     def observe(step: Step, results: list[Tensor | None]) -> None:
+        for name, result in zip(step.outputs, results, strict=False):
+            if name in keep:
+                trace.kept[name] = result
+        if not follow:
+            return
         trace.steps.append(step)
         for name, result in zip(step.outputs, results, strict=False):
             if isinstance(result, Element) or (
@@ -143,9 +160,35 @@ def _trace(
                 trace.prints[name] = ar.fingerprint(result)
 
     trace.outputs = program.run(
-        ar, embedded(ar, values, seed), deadline=deadline, observe=observe if follow else None
+        ar,
+        embedded(ar, values, seed),
+        deadline=deadline,
+        observe=observe if follow or keep else None,
+        embed=None if embed is None else embed(ar),
     )
     return trace
+
+
+def _both(
+    a: Program,
+    b: Program,
+    ports: Ports,
+    values: Mapping[str, Array],
+    prime: tuple[int, int],
+    seed: int,
+    deadline: float,
+    folds: computed.Folds,
+    follow: bool = False,
+) -> tuple[Trace, Trace]:
+    """A run of each; constants of a file that are values of a program get these values."""
+    models = [(a, values), (b, renamed(values, ports))]
+    order = (0, 1) if a.positional else (1, 0)
+    (first, own), (second, other) = (models[i] for i in order)
+    keep = set(folds.values.values())
+    one = _trace(first, own, prime, seed, deadline, follow, keep)
+    embed = (lambda ar: folds.embed(ar, one.kept)) if keep else None
+    two = _trace(second, other, prime, seed, deadline, follow, embed=embed)
+    return (one, two) if a.positional else (two, one)
 
 
 def _compare(
@@ -159,6 +202,7 @@ def _compare(
     seed: int,
     deadline: float,
     folded: Mapping[str, float],
+    folds: computed.Folds | None = None,
 ) -> Layer:
     first, second = traces
     evidence: dict[str, Any] = {
@@ -173,20 +217,24 @@ def _compare(
         return Layer("field", Verdict.UNDECIDED, "the outputs have no elements", evidence)
     values = reals[0]
     mismatch = _mismatch(ports, first, second)
+    if mismatch is not None and folds is None and a.positional != b.positional:
+        folds = _folds(a, b, ports, values)
+        if folds.values:
+            traces = _both(a, b, ports, values, PRIMES[0], seed, deadline, folds, follow=True)
+            return _compare(
+                a, b, ports, given, reals, shape, traces, seed, deadline, folded, folds
+            )  # fmt: skip
+    folds = folds or computed.Folds({})
     decided = first.ar.decided == second.ar.decided
     for turn, prime in enumerate(PRIMES[1:], start=1):
         if mismatch is not None:
             break
         # Other integers and masks each time: a table has rows that one draw does not touch.
         values = draw(a, b, ports, shape, given, seed + turn)
-        one = _trace(a, values, prime, seed, deadline, follow=False)
-        two = _trace(b, renamed(values, ports), prime, seed, deadline, follow=False)
+        one, two = _both(a, b, ports, values, prime, seed, deadline, folds)
         mismatch = _mismatch(ports, one, two)
         if mismatch is not None:
-            traces = (
-                _trace(a, values, prime, seed, deadline),
-                _trace(b, renamed(values, ports), prime, seed, deadline),
-            )
+            traces = _both(a, b, ports, values, prime, seed, deadline, folds, follow=True)
             reals = [values, *reals]
         decided = decided and one.ar.decided == two.ar.decided
         evidence["primes"].append(one.ar.prime)
@@ -196,20 +244,38 @@ def _compare(
         chance = np.prod([(ar.depth + 1) * ar.degree / p for p in evidence["primes"]])
         evidence |= {"elements": int(sum(outputs)), "degree": ar.degree, "depth": ar.depth,
                      "collision_bound": float(chance)}  # fmt: skip
+        assumed = _assumed(first.ar, second.ar, folds)
+        evidence |= {"assumed": assumed, "computed_constants": dict(folds.values)}
         primes = len(evidence["primes"])
-        return Layer(
-            "field",
-            Verdict.PROVED,
+        text = (
             f"{sum(outputs)} output elements equal modulo {primes} primes; "
-            f"a chance agreement has probability below {chance:.0e}",
-            evidence,
+            f"a chance agreement has probability below {chance:.0e}"
         )
+        text += f"; assumed: {', '.join(assumed)}" if assumed else ""
+        return Layer("field", Verdict.PROVED, text, evidence)
     if mismatch is None:
         reason = "comparisons or lookups inside the models see different data"
         if steering:
             reason = f"values of the inputs decide what is computed, at {', '.join(steering)}"
         return Layer("field", Verdict.UNDECIDED, f"the outputs agree, but {reason}", evidence)
     return _difference(a, b, ports, reals, traces, mismatch, evidence, folded)
+
+
+def _folds(a: Program, b: Program, ports: Ports, values: Mapping[str, Array]) -> computed.Folds:
+    if a.positional:
+        return computed.find(a, b, values)
+    return computed.find(b, a, renamed(values, ports))
+
+
+def _assumed(first: Field, second: Field, folds: computed.Folds) -> list[str]:
+    """What equal residues take for granted."""
+    found: list[str] = []
+    if len(first.hidden | second.hidden) > 1:
+        found.append("no row of an attention mask is masked completely")
+    if folds.values:
+        names = ", ".join(folds.values)
+        found.append(f"the constants {names} are values of the program, rounded")
+    return found
 
 
 def _difference(
@@ -273,11 +339,18 @@ def _real_gap(
     """The float64 difference that exceeds its bound most, and that bound.
 
     Forms that use other functions may hold rounded numbers where the other has none (the root of
-    two in a spelled-out Gelu): then every scalar constant counts as rounded.
+    two in a spelled-out Gelu): then every scalar constant counts as rounded. So it does between a
+    program and a file, which holds a program's numbers in the type of its tensors.
     """
     theirs = renamed(values, ports)
     x, y = truth(a, values), truth(b, theirs)
     unit, scalars = 2.0**-53, 0.0 if same else _ROUNDED
+    if a.positional != b.positional:
+        types = {p.dtype for p, _ in (*ports.inputs, *ports.outputs)}
+        half = max((_HALVES.get(name, 0.0) for name in types), default=0.0)
+        scalars = max(scalars, _ROUNDED, 4 * half)
+        # Attributes of a file have float32, also where its tensors have more.
+        unit = 2.0**-24 if "float64" in types else unit
     spread_a = spread(a, values, x, unit=unit, scalars=scalars)
     spread_b = spread(b, theirs, y, unit=unit, scalars=scalars, constants=folded)
     found: list[tuple[float, float]] = []

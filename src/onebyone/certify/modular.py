@@ -36,6 +36,9 @@ _EXACT_TERMS = 4096
 # Real values are carried along up to this many elements: scales, masks, resize weights.
 _KNOWN_LIMIT = 1 << 20
 _BLOCK = 1 << 15
+# Masks hide scores with minus infinity or with the most negative number of their type (float32,
+# bfloat16): one number here.
+_LARGEST = (3.4028234663852886e38, 3.3895313892515355e38)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -49,6 +52,8 @@ class Field(Arithmetic):
             their operands, and lookups keep a few rows of their tables; two runs are equal only
             if these are, too.
         steering: operators that let the inputs' values decide what is computed.
+        hidden: True if an infinity was met, False if the largest number of a type was, which
+            counts as one.
     """
 
     def __init__(self, prime: int, root: int, seed: int = 0) -> None:
@@ -58,6 +63,7 @@ class Field(Arithmetic):
         self.depth = 0
         self.decided = 0
         self.steering: list[str] = []
+        self.hidden: set[bool] = set()
         self._root = root
         self._seed = seed
         self._scale = 1.0 / prime
@@ -111,6 +117,9 @@ class Field(Arithmetic):
         if values.dtype.kind in "iO":
             return np.mod(values, self.prime).astype(np.float64)
         finite = np.isfinite(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.max(np.abs(values), initial=0.0) >= _LARGEST[1]:
+                finite &= ~np.isin(np.abs(values), _LARGEST)
         usual = bool(finite.all())
         fraction, exponent = np.frexp(values if usual else np.where(finite, values, 0.0))
         powers = _powers_of_two(self.prime)
@@ -123,7 +132,9 @@ class Field(Arithmetic):
             out = self._reduce(out + self._reduce(low * powers[exponent + (_POWER_OFFSET - 53)]))
         if not usual:
             infinite = self._hash("infinity", np.zeros(()))
-            out = np.where(np.isinf(values), np.sign(values) * infinite, out)
+            hidden = ~finite & ~np.isnan(values)
+            self.hidden |= set(np.isinf(values[hidden]).tolist())
+            out = np.where(hidden, np.sign(values) * infinite, out)
             out = np.where(np.isnan(values), self._hash("nan", np.zeros(())), out)
         return out
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from onebyone.certify.points import embedded
-from onebyone.dialects.onnx.program import Program
+from onebyone.dialects.base import Program
 from onebyone.dialects.reference.arithmetic import Array, Float64, Tensor
 
 # Deviations of simulated runs scatter; the true error stays below eight times their maximum.

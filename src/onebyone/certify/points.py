@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from onebyone.certify.modular import Field
-from onebyone.dialects.onnx.program import Port, Program
+from onebyone.dialects.base import Port, Program
 from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Float64, Tensor
 from onebyone.errors import InputError
 
@@ -47,21 +47,37 @@ class Ports:
 
 
 def pair(a: Program, b: Program) -> Ports:
-    """Pair inputs and outputs by name, or by position where the names differ.
+    """Pair inputs and outputs.
+
+    Two files go by name, or by position where the names differ. Callers of a program tell its
+    arguments and results apart by position: two programs are paired so, and so are a program's
+    results and those of a file; its arguments go by name where the file has the same names.
+
+    Buffers that a program changes are inputs and outputs of it, as well. A file keeps nothing
+    between two runs: against one, the program's buffers are as stored, and what it leaves in
+    them is not compared.
 
     Raises:
         SignatureError: number, type or shape of a port differs.
     """
-    return Ports(_pair(a.inputs, b.inputs, "input"), _pair(a.outputs, b.outputs, "output"))
+    stateful = a.positional and b.positional
+    inputs, outputs = (
+        [tuple(p for p in ports if stateful or not p.state) for ports in pair]
+        for pair in ((a.inputs, b.inputs), (a.outputs, b.outputs))
+    )
+    return Ports(
+        _pair(inputs[0], inputs[1], "input", a.positional and b.positional),
+        _pair(outputs[0], outputs[1], "output", a.positional or b.positional),
+    )
 
 
 def _pair(
-    first: tuple[Port, ...], second: tuple[Port, ...], what: str
+    first: tuple[Port, ...], second: tuple[Port, ...], what: str, by_position: bool
 ) -> tuple[tuple[Port, Port], ...]:
     if len(first) != len(second):
         raise SignatureError(f"{len(first)} {what}s in the first, {len(second)} in the second")
     named = {p.name: p for p in second}
-    if set(named) == {p.name for p in first}:
+    if not by_position and set(named) == {p.name for p in first}:
         pairs = tuple((p, named[p.name]) for p in first)
     else:
         pairs = tuple(zip(first, second, strict=True))

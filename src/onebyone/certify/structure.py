@@ -12,14 +12,15 @@ from typing import Any
 
 from onebyone.certify import locate
 from onebyone.certify.certificate import Layer, Verdict
-from onebyone.dialects.onnx.program import Form, Program
+from onebyone.dialects.base import Form, Program
 
 
 def check(a: Program, b: Program) -> Layer:
     """Compare the canonical forms of two models."""
     start = time.monotonic()
     try:
-        first, second = a.form(), b.form()
+        by_position = a.positional or b.positional
+        first, second = (program.form(by_position=by_position) for program in (a, b))
     # Whatever a strange file does to the lift, the other layers can still answer.
     except Exception as error:
         text = f"the canonical form could not be computed: {type(error).__name__}: {error}"
@@ -37,11 +38,14 @@ def _compare(a: Program, b: Program, first: Form, second: Form) -> Layer:
         "values": [len(set(form.values.values())) for form in (first, second)],
         "values_in_both": shared,
         "taken_as_they_are": sorted({*first.opaque, *second.opaque}),
+        "assumed": sorted({*first.assumed, *second.assumed}),
     }
     if not first.outputs:
         return Layer("structure", Verdict.UNDECIDED, "the models have no outputs", evidence)
     if first.outputs == second.outputs:
         text = f"{len(first.outputs)} outputs have the same canonical form, {shared} values in all"
+        assumed = ", ".join(evidence["assumed"])
+        text += f"; assumed: {assumed}" if assumed else ""
         return Layer("structure", Verdict.PROVED, text, evidence)
     names = [(p.name, q.name) for p, q in zip(a.inputs, b.inputs, strict=False)]
     where = locate.first_difference(

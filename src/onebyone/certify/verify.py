@@ -7,16 +7,16 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from onebyone.certify import field, rounding, structure, weights
 from onebyone.certify.certificate import Certificate, Layer, Verdict, Witness
 from onebyone.certify.points import Ports, SignatureError, check_given, pair
-from onebyone.dialects.onnx.program import Program
+from onebyone.dialects.base import Program
 from onebyone.dialects.reference.arithmetic import Array
-from onebyone.dialects.which import is_program
+from onebyone.dialects.which import opened
 from onebyone.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,12 +44,14 @@ def verify(
 
     Four layers answer independently: ``weights`` (every constant of ``b`` is one of ``a``'s, bit
     for bit, moved), ``structure`` (equal canonical forms), ``field`` (equal values at random points
-    of prime fields) and ``rounding`` (errors of both in ONNX Runtime against float64 truth). Each
+    of prime fields) and ``rounding`` (errors of both in their runtime against float64 truth). Each
     says ``proved``, ``differs`` with a witness, or ``undecided`` with what it did not understand.
 
     Args:
-        a: the original: a path, an ``onnx.ModelProto`` or an ``onnx_ir.Model``.
-        b: the model to certify, in any of these forms.
+        a: the original: a path, an ``onnx.ModelProto``, an ``onnx_ir.Model`` or an
+            ``ExportedProgram``.
+        b: the model to certify, in any of these forms; see `onebyone.certify.points.pair` for how
+            inputs and outputs of a program and an ONNX model go together.
         inputs: arrays by input name of ``a``, or the path of an ``.npz`` that holds them. They
             replace drawn inputs in ``rounding``, and give ``field`` its shapes and integers.
         seed: of everything that is drawn.
@@ -65,11 +67,7 @@ def verify(
     Raises:
         InputError: a model or the inputs cannot be used.
     """
-    if is_program(a) or is_program(b):
-        from onebyone.dialects.aten.certify import verify as verify_programs
-
-        return verify_programs(a, b)
-    first, second = Program(cast(Any, a)), Program(cast(Any, b))
+    first, second = opened(a), opened(b)
     given = read_inputs(inputs)
     check_given(given, first)
     tell = progress or (lambda name: None)
@@ -103,10 +101,10 @@ def _run(
     values = field.check(first, second, ports, given, seed=seed, seconds=seconds, folded=folded)
     tell("rounding")
     errors = rounding.check(first, second, ports, given, seed=seed)
-    return _reconciled(values, errors), errors
+    return _reconciled(values, errors, (first, second)), errors
 
 
-def _reconciled(values: Layer, errors: Layer) -> Layer:
+def _reconciled(values: Layer, errors: Layer, models: tuple[Program, Program]) -> Layer:
     """``field``, withdrawn where the real runtime contradicts it.
 
     A difference in float64 that is larger than the runtime's own errors, and that the runtime does
@@ -118,7 +116,8 @@ def _reconciled(values: Layer, errors: Layer) -> Layer:
     gap = values.evidence.get("float64_difference", 0.0)
     if not gap > 2 * max(bounds, default=float("inf")):
         return values
-    text = f"the interpreter finds outputs {gap:.1e} apart and ONNX Runtime does not; please report"
+    runtimes = " and ".join(dict.fromkeys(model.runtime for model in models))
+    text = f"the interpreter finds outputs {gap:.1e} apart and {runtimes} does not; please report"
     return Layer("field", Verdict.UNDECIDED, text, values.evidence, None, values.seconds)
 
 

@@ -26,6 +26,13 @@ def canonical_form(program: ExportedProgram, *, by_position: bool = True) -> Can
         by_position: inputs, outputs and symbols are told apart by position, not by name, so that
             programs of different dialects can be compared.
     """
+    return canonical_values(program, by_position=by_position)[0]
+
+
+def canonical_values(
+    program: ExportedProgram, *, by_position: bool = True
+) -> tuple[Canonical, dict[str, str]]:
+    """The canonical form, and the hash behind every tensor's name, reshaped ones included."""
     lifted = read(functional(program), fold=True)
 
     def elements(tensor: Tensor) -> np.ndarray[Any, Any]:
@@ -34,7 +41,13 @@ def canonical_form(program: ExportedProgram, *, by_position: bool = True) -> Can
             return found.view(torch.int16).numpy()
         return found.numpy()
 
-    return canonical(lifted.graph, elements, _describe, by_position=by_position)
+    found = canonical(lifted.graph, elements, _describe, by_position=by_position)
+    hashes = {
+        tensor.name: found.terms[view.value].digest
+        for tensor, view in lifted.graph.views.items()
+        if view.value in found.terms
+    }
+    return found, hashes
 
 
 def _describe(node: Node) -> Hashable:

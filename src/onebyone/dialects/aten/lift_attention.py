@@ -130,9 +130,14 @@ class _Parts:
         return self.found
 
     def _root(self, q: Tensor, scale: float | None) -> float:
-        """The root of the scale in the arithmetic of the exporter to ONNX: float32."""
+        """The root of the scale in the arithmetic of the exporter to ONNX: float32.
+
+        A double keeps its own root: one of float32 is wrong from the ninth digit on.
+        """
         assert q.shape is not None
         width = q.shape[-1].known
+        if fake(self.node).dtype == torch.float64 and (scale is not None or width is not None):
+            return math.sqrt(scale if scale is not None else 1 / math.sqrt(width or 1))
         if scale is not None or width is None:
             return float(np.float32(math.sqrt(scale if scale is not None else 1.0)))
         return float(np.sqrt(np.float32(1.0) / np.sqrt(np.float32(width))))

@@ -15,21 +15,14 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.dialects.onnx.semantics import OPERATORS, Call, UnsupportedError
+from onebyone.dialects.base import ExecutionError, OverBudgetError, UnsupportedError
+from onebyone.dialects.onnx.semantics import OPERATORS, Call
 from onebyone.dialects.onnx.semantics.base import native, unit_roundoff
 from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
 
 # A name of the ONNX domain, and what ONNX Runtime's exporters write for it.
 _ONNX_DOMAINS = {"": "", "ai.onnx": ""}
 _MAX_DEPTH = 64
-
-
-class ExecutionError(Exception):
-    """A node could not be computed: the model does not fit these inputs, or is invalid."""
-
-
-class OverBudgetError(Exception):
-    """The time that the caller allowed is over."""
 
 
 @dataclass
@@ -47,7 +40,7 @@ class _Slot:
     free: bool = False
 
 
-Observer = Callable[[ir.Node, list[Tensor | None]], None]
+Observer = Callable[[ir.Node, list[Tensor | None], bool], None]
 
 
 @dataclass
@@ -58,7 +51,8 @@ class Interpreter:
         model: the model to run.
         ar: the arithmetic to run it in.
         deadline: ``time.monotonic()`` after which `OverBudgetError` is raised.
-        observe: called after each node of the main graph with the node and its outputs.
+        observe: called after each node of the main graph with the node, its outputs, and whether
+            no value that the model is given takes part in them.
         embed: how a constant enters the arithmetic, by name; exact by default.
     """
 
@@ -168,7 +162,8 @@ class Interpreter:
             if result is not None:
                 scope[value] = result
         if observe is not None:
-            observe(node, [None if r is None else r.tensor for r in results])
+            fixed = not any(r.free for r in results if r is not None)
+            observe(node, [None if r is None else r.tensor for r in results], fixed)
 
     def _apply(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from onebyone.dialects.base import Constant, Embed, Form, Observer, Port, Session, Step
 from onebyone.dialects.onnx.execute import Interpreter, describe
 from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
 
@@ -19,81 +20,6 @@ from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
 _CARRIERS = frozenset(
     {"Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"}
 )
-
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output of a model.
-
-    Attributes:
-        name: its name in the file.
-        dtype: element type, as numpy calls it (``bfloat16`` and the like included).
-        shape: sizes; a string for a symbol, None for an unknown size. None where the rank is
-            unknown.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | str | None, ...] | None
-
-
-@dataclass(frozen=True)
-class Constant:
-    """A constant of a model: where it is, and its data read on demand.
-
-    Attributes:
-        name: its name, or that of the node that holds it.
-        dtype: element type, as numpy calls it.
-        shape: its shape.
-        read: gives the data as an array of unsigned integers, one for the bits of each element.
-        real: gives the data as numbers.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    read: Callable[[], Array]
-    real: Callable[[], Array]
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
-
-
-@dataclass(frozen=True)
-class Step:
-    """A node of the main graph, to say where two models part.
-
-    Attributes:
-        label: operator and name.
-        op: operator.
-        inputs: names of its operands ("" for an absent one).
-        outputs: names of its results.
-        attributes: attributes in words, for the reader.
-    """
-
-    label: str
-    op: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: str
-
-
-@dataclass(frozen=True)
-class Form:
-    """The canonical form of a model.
-
-    Attributes:
-        outputs: a hash of each output, equal where the functions are.
-        values: the hash behind each tensor's name; layout does not count.
-        steps: the nodes of the main graph.
-        opaque: operators that were taken as they are, layout included.
-    """
-
-    outputs: tuple[str, ...]
-    values: dict[str, str]
-    steps: tuple[Step, ...]
-    opaque: tuple[str, ...]
 
 
 class Program:
@@ -105,6 +31,10 @@ class Program:
     Raises:
         InputError: the file cannot be read, or is no model.
     """
+
+    positional = False
+    modes = ("optimizations off", "optimizations on")
+    runtime = "ONNX Runtime"
 
     def __init__(self, model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> None:
         from onebyone.dialects.onnx.files import as_model
@@ -134,13 +64,15 @@ class Program:
         for graph in graphs:
             yield from _constants(graph)
 
-    def form(self) -> Form:
-        """The canonical form."""
+    def form(self, *, by_position: bool = False) -> Form:
+        """The canonical form; by position also with what depends on constants alone computed."""
         from onebyone.dialects.onnx.hash import canonical_values
 
-        canonical, values = canonical_values(self.model)
+        canonical, values = canonical_values(self.model, by_position=by_position)
         steps = tuple(step(node) for node in self.model.graph)
-        return Form(canonical.outputs, values, steps, tuple(canonical.opaque))
+        return Form(
+            canonical.outputs, values, steps, tuple(canonical.opaque), tuple(canonical.assumed)
+        )
 
     def index_bounds(self) -> dict[str, int]:
         """For each integer input the number of values it may take without leaving a table.
@@ -160,25 +92,31 @@ class Program:
         inputs: Mapping[str, Tensor],
         *,
         deadline: float | None = None,
-        observe: Callable[[Step, list[Tensor | None]], None] | None = None,
-        embed: Callable[[str, Array], Tensor] | None = None,
+        observe: Observer | None = None,
+        embed: Embed | None = None,
     ) -> dict[str, Tensor]:
         """Run on ``inputs`` in an arithmetic; see `Interpreter.run` for what it raises."""
         watch = None if observe is None else _Watch(observe)
         return Interpreter(self.model, ar, deadline, watch, embed).run(inputs)
+
+    def session(self, mode: str) -> Session:
+        """The model in ONNX Runtime, its graph optimizations off or on."""
+        from onebyone.dialects.onnx.runtime import OrtSession
+
+        return OrtSession(self, optimize=mode == self.modes[1])
 
 
 @dataclass(frozen=True)
 class _Watch:
     """Tells an observer of steps what the interpreter tells of nodes."""
 
-    observe: Callable[[Step, list[Tensor | None]], None]
+    observe: Observer
 
-    def __call__(self, node: ir.Node, results: list[Tensor | None]) -> None:
-        self.observe(step(node), results)
+    def __call__(self, node: ir.Node, results: list[Tensor | None], constant: bool) -> None:
+        self.observe(step(node, constant), results)
 
 
-def step(node: ir.Node) -> Step:
+def step(node: ir.Node, constant: bool = False) -> Step:
     """What the certificate says of a node."""
     return Step(
         describe(node),
@@ -186,6 +124,7 @@ def step(node: ir.Node) -> Step:
         tuple("" if v is None else v.name or "" for v in node.inputs),
         tuple(v.name or "" for v in node.outputs),
         ", ".join(f"{k}={_short(a)}" for k, a in sorted(node.attributes.items())),
+        constant,
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from onebyone.dialects.base import RuntimeRefusesError, RuntimeUnableError
 from onebyone.dialects.onnx.program import Program
 from onebyone.dialects.reference.arithmetic import Array
 
@@ -27,15 +28,7 @@ from onebyone.dialects.reference.arithmetic import Array
 _IN_MEMORY = 1 << 30
 
 
-class RuntimeUnableError(Exception):
-    """The runtime has no kernel for an operator or type of the model: nothing is known."""
-
-
-class RuntimeRefusesError(Exception):
-    """The runtime calls the model invalid, or fails to run it on these inputs."""
-
-
-class Session:
+class OrtSession:
     """A model loaded in ONNX Runtime on the CPU.
 
     Raises:

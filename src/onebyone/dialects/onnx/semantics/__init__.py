@@ -7,7 +7,7 @@ tensor or a tuple of tensors. Operators that are missing here are reported as no
 from __future__ import annotations
 
 from onebyone.dialects.onnx.semantics import elementwise, linear, norms, places, shapes
-from onebyone.dialects.onnx.semantics.base import Call, Machine, Operator, UnsupportedError
+from onebyone.dialects.onnx.semantics.base import Call, Machine, Operator
 
 OPERATORS: dict[tuple[str, str], Operator] = {
     **elementwise.TABLE,
@@ -17,4 +17,4 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     **shapes.TABLE,
 }
 
-__all__ = ["OPERATORS", "Call", "Machine", "Operator", "UnsupportedError"]
+__all__ = ["OPERATORS", "Call", "Machine", "Operator"]

@@ -9,13 +9,10 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from onebyone.dialects.reference import functions
 from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
 
 Result: TypeAlias = Tensor | tuple[Tensor | None, ...]
-
-
-class UnsupportedError(Exception):
-    """The interpreter does not understand an operator or this use of it."""
 
 
 class Machine(Protocol):
@@ -64,10 +61,7 @@ class Call:
 
 def floats(m: Machine, x: Tensor, what: str) -> Array:
     """The real values of an operand that must not depend on random data."""
-    values = m.ar.known(x)
-    if values is None:
-        raise UnsupportedError(f"{what} depends on the data")
-    return values
+    return functions.floats(m.ar, x, what)
 
 
 def ints(m: Machine, x: Tensor, what: str = "an operand") -> list[int]:
@@ -77,9 +71,7 @@ def ints(m: Machine, x: Tensor, what: str = "an operand") -> list[int]:
 
 def move(m: Machine, fn: Callable[..., Array], *xs: Tensor) -> Tensor:
     """Move elements: of exact arrays as they are, of data through the arithmetic."""
-    if any(m.ar.is_data(x) for x in xs):
-        return m.ar.move(fn, *xs)
-    return fn(*xs)
+    return functions.move(m.ar, fn, *xs)
 
 
 def axes_of(axes: Sequence[int], rank: int) -> tuple[int, ...]:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.onnx.semantics.base import (
     Call,
     Machine,
     Operator,
-    UnsupportedError,
     floats,
     move,
 )
+from onebyone.dialects.reference import functions
 from onebyone.dialects.reference.arithmetic import FUNCTIONS, Array, Tensor
 
 # Bounds at least this large bound no float32: Clip(x, 0, 3.4e38) is Relu.
@@ -51,10 +52,6 @@ def _neg(m: Machine, call: Call, x: Any) -> Tensor:
     return m.ar.neg(x) if m.ar.is_data(x) else np.negative(x)
 
 
-def _abs(m: Machine, call: Call, x: Any) -> Tensor:
-    return m.ar.maximum(x, m.ar.neg(x)) if m.ar.is_data(x) else np.abs(x)
-
-
 def _reciprocal(m: Machine, call: Call, x: Any) -> Tensor:
     return m.ar.reciprocal(x)
 
@@ -62,19 +59,7 @@ def _reciprocal(m: Machine, call: Call, x: Any) -> Tensor:
 def _pow(m: Machine, call: Call, x: Any, y: Any) -> Tensor:
     if not m.ar.is_data(x):
         return np.power(x, np.asarray(floats(m, y, "an exponent"))).astype(x.dtype)
-    known = m.ar.known(y)
-    if known is not None and known.size and np.all(known == known.flat[0]):
-        power = float(known.flat[0])
-        shape = np.broadcast_shapes(x.shape, y.shape)
-        x = m.ar.move(lambda a: np.broadcast_to(a, shape), x)
-        if power == 0.5:
-            return m.ar.function("Sqrt", x)
-        if power == -0.5:
-            return m.ar.reciprocal(m.ar.function("Sqrt", x))
-        if power.is_integer() and 1 <= abs(power) <= 64:
-            out = reduce(m.ar.mul, [x] * int(abs(power)))
-            return out if power > 0 else m.ar.reciprocal(out)
-    return m.ar.function("Pow", x, y)
+    return functions.power(m.ar, x, y)
 
 
 def _variadic(name: str, exact: Callable[[Array, Array], Array]) -> Operator:
@@ -132,52 +117,35 @@ def _mean(m: Machine, call: Call, *xs: Any) -> Tensor:
     return m.ar.div(reduce(m.ar.add, xs), m.ar.constant(len(xs)))
 
 
-def _positive(m: Machine, x: Any) -> Any:
-    return m.ar.maximum(x, m.ar.constant(0.0))
-
-
-def _negative(m: Machine, x: Any) -> Any:
-    return m.ar.minimum(x, m.ar.constant(0.0))
+def _abs(m: Machine, call: Call, x: Any) -> Tensor:
+    return functions.absolute(m.ar, x)
 
 
 def _relu(m: Machine, call: Call, x: Any) -> Tensor:
-    return _positive(m, x) if m.ar.is_data(x) else np.maximum(x, 0)
-
-
-def _sloped(m: Machine, x: Any, slope: Any) -> Tensor:
-    return m.ar.add(_positive(m, x), m.ar.mul(slope, _negative(m, x)))
+    return functions.positive(m.ar, x) if m.ar.is_data(x) else np.maximum(x, 0)
 
 
 def _prelu(m: Machine, call: Call, x: Any, slope: Any) -> Tensor:
     if not m.ar.is_data(x):
         return np.where(x < 0, x * slope, x).astype(x.dtype)
-    return _sloped(m, x, slope)
+    return functions.sloped(m.ar, x, slope)
 
 
 def _leaky_relu(m: Machine, call: Call, x: Any) -> Tensor:
-    return _sloped(m, x, m.ar.constant(call.float("alpha", 0.01)))
-
-
-def _exp_minus_one(m: Machine, x: Any) -> Tensor:
-    return m.ar.sub(m.ar.function("Exp", x), m.ar.constant(1.0))
+    return functions.sloped(m.ar, x, m.ar.constant(call.float("alpha", 0.01)))
 
 
 def _elu(m: Machine, call: Call, x: Any) -> Tensor:
-    alpha = m.ar.constant(call.float("alpha", 1.0))
-    return m.ar.add(_positive(m, x), m.ar.mul(alpha, _exp_minus_one(m, _negative(m, x))))
+    return functions.elu(m.ar, x, call.float("alpha", 1.0))
 
 
 def _celu(m: Machine, call: Call, x: Any) -> Tensor:
-    alpha = m.ar.constant(call.float("alpha", 1.0))
-    below = _exp_minus_one(m, m.ar.div(_negative(m, x), alpha))
-    return m.ar.add(_positive(m, x), m.ar.mul(alpha, below))
+    return functions.celu(m.ar, x, call.float("alpha", 1.0))
 
 
 def _selu(m: Machine, call: Call, x: Any) -> Tensor:
-    alpha = m.ar.constant(call.float("alpha", 1.67326319217681884765625))
-    gamma = m.ar.constant(call.float("gamma", 1.05070102214813232421875))
-    below = m.ar.mul(alpha, _exp_minus_one(m, _negative(m, x)))
-    return m.ar.mul(gamma, m.ar.add(_positive(m, x), below))
+    alpha = call.float("alpha", 1.67326319217681884765625)
+    return functions.elu(m.ar, x, alpha, call.float("gamma", 1.05070102214813232421875))
 
 
 def _thresholded_relu(m: Machine, call: Call, x: Any) -> Tensor:
@@ -185,17 +153,12 @@ def _thresholded_relu(m: Machine, call: Call, x: Any) -> Tensor:
     return m.ar.move(lambda a: np.where(key > bound, a, 0.0), x)
 
 
-def _hard_sigmoid_of(m: Machine, x: Any, alpha: float, beta: float) -> Tensor:
-    line = m.ar.add(m.ar.mul(m.ar.constant(alpha), x), m.ar.constant(beta))
-    return m.ar.minimum(_positive(m, line), m.ar.constant(1.0))
-
-
 def _hard_sigmoid(m: Machine, call: Call, x: Any) -> Tensor:
-    return _hard_sigmoid_of(m, x, call.float("alpha", 0.2), call.float("beta", 0.5))
+    return functions.hard_sigmoid(m.ar, x, call.float("alpha", 0.2), call.float("beta", 0.5))
 
 
 def _hard_swish(m: Machine, call: Call, x: Any) -> Tensor:
-    return m.ar.mul(x, _hard_sigmoid_of(m, x, float(np.float32(1 / 6)), 0.5))
+    return m.ar.mul(x, functions.hard_sigmoid(m.ar, x, float(np.float32(1 / 6)), 0.5))
 
 
 def _shrink(m: Machine, call: Call, x: Any) -> Tensor:
@@ -209,12 +172,8 @@ def _shrink(m: Machine, call: Call, x: Any) -> Tensor:
     )
 
 
-def softplus(m: Machine, x: Any) -> Tensor:
-    return m.ar.function("Log", m.ar.add(m.ar.constant(1.0), m.ar.function("Exp", x)))
-
-
 def _softplus(m: Machine, call: Call, x: Any) -> Tensor:
-    return softplus(m, x)
+    return functions.softplus(m.ar, x)
 
 
 def _softsign(m: Machine, call: Call, x: Any) -> Tensor:
@@ -222,7 +181,7 @@ def _softsign(m: Machine, call: Call, x: Any) -> Tensor:
 
 
 def _mish(m: Machine, call: Call, x: Any) -> Tensor:
-    return m.ar.mul(x, m.ar.function("Tanh", softplus(m, x)))
+    return functions.mish(m.ar, x)
 
 
 def _swish(m: Machine, call: Call, x: Any) -> Tensor:
@@ -235,43 +194,21 @@ def _quick_gelu(m: Machine, call: Call, x: Any) -> Tensor:
     return m.ar.mul(x, m.ar.function("Sigmoid", scaled))
 
 
-def gelu(m: Machine, x: Any, tanh: bool) -> Tensor:
-    """Gelu by its formula; its irrational constants are hashes, equal to no rounded number."""
-    ar = m.ar
-    # The name keeps "differs" from being said of a spelled-out form with rounded constants.
-    ar.used.add("Gelu")
-    half, one = ar.constant(0.5), ar.constant(1.0)
-    if tanh:
-        cube = ar.mul(ar.mul(x, x), x)
-        inner = ar.add(x, ar.mul(ar.constant(0.044715), cube))
-        scale = ar.function("Sqrt", ar.div(ar.constant(2.0), _pi(m)))
-        curve = ar.function("Tanh", ar.mul(scale, inner))
-    else:
-        curve = ar.function("Erf", ar.div(x, ar.function("Sqrt", ar.constant(2.0))))
-    return ar.mul(ar.mul(half, x), ar.add(one, curve))
-
-
-def _pi(m: Machine) -> Tensor:
-    return m.ar.mul(m.ar.constant(4.0), m.ar.function("Atan", m.ar.constant(1.0)))
-
-
 def _gelu(m: Machine, call: Call, x: Any) -> Tensor:
-    return gelu(m, x, call.text("approximate", "none") == "tanh")
+    return functions.gelu(m.ar, x, call.text("approximate", "none") == "tanh")
 
 
 def _bias_gelu(m: Machine, call: Call, x: Any, bias: Any) -> Tensor:
-    return gelu(m, m.ar.add(x, bias), tanh=False)
+    return functions.gelu(m.ar, m.ar.add(x, bias), tanh=False)
 
 
 def _fast_gelu(m: Machine, call: Call, x: Any, bias: Any = None) -> Tensor:
-    return gelu(m, x if bias is None else m.ar.add(x, bias), tanh=True)
+    return functions.gelu(m.ar, x if bias is None else m.ar.add(x, bias), tanh=True)
 
 
 def _compare(compare: Callable[[Array, Array], Array]) -> Operator:
     def run(m: Machine, call: Call, a: Any, b: Any) -> Tensor:
-        if m.ar.is_data(a) or m.ar.is_data(b):
-            a, b = m.ar.keys(a, b)
-        return compare(a, b)
+        return functions.compare(m.ar, compare, a, b)
 
     return run
 
@@ -302,9 +239,7 @@ def _where(m: Machine, call: Call, condition: Any, a: Any, b: Any) -> Tensor:
 
 
 def _is_nan(m: Machine, call: Call, x: Any) -> Tensor:
-    known = m.ar.known(x)
-    # Random residues stand for finite numbers.
-    return np.zeros(x.shape, bool) if known is None else np.isnan(known)
+    return functions.is_nan(m.ar, x)
 
 
 def _is_inf(m: Machine, call: Call, x: Any) -> Tensor:

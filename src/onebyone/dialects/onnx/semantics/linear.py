@@ -8,34 +8,19 @@ from typing import Any
 import numpy as np
 
 from onebyone.dialects.onnx.semantics.base import Call, Machine, Operator, floats, move
-from onebyone.dialects.reference import kernels
+from onebyone.dialects.reference import functions, kernels
 from onebyone.dialects.reference.arithmetic import Tensor
 from onebyone.dialects.reference.kernels import Pads
 
 
-def matmul(m: Machine, a: Any, b: Any) -> Tensor:
-    """``numpy.matmul`` of data or of exact integers, 1-D operands included."""
-    if not (m.ar.is_data(a) or m.ar.is_data(b)):
-        return np.matmul(a, b)
-    if a.ndim > 1 and b.ndim > 1:
-        return m.ar.matmul(a, b)
-    row, column = a.ndim == 1, b.ndim == 1
-    out = m.ar.matmul(
-        m.ar.move(lambda x: x[None, :], a) if row else a,
-        m.ar.move(lambda x: x[:, None], b) if column else b,
-    )
-    gone = tuple(i for i, one in ((-2, row), (-1, column)) if one)
-    return m.ar.move(lambda x: x.squeeze(gone), out)
-
-
 def _matmul(m: Machine, call: Call, a: Any, b: Any) -> Tensor:
-    return matmul(m, a, b)
+    return functions.matmul(m.ar, a, b)
 
 
 def _fused_matmul(m: Machine, call: Call, a: Any, b: Any) -> Tensor:
     a = move(m, lambda x: x.swapaxes(-1, -2), a) if call.get("transA", 0) else a
     b = move(m, lambda x: x.swapaxes(-1, -2), b) if call.get("transB", 0) else b
-    return _scaled(m, matmul(m, a, b), call.float("alpha", 1.0))
+    return _scaled(m, functions.matmul(m.ar, a, b), call.float("alpha", 1.0))
 
 
 def _scaled(m: Machine, x: Tensor, factor: float) -> Tensor:
@@ -128,15 +113,8 @@ def _pool_geometry(
     strides = list(call.get("strides", [1] * len(kernel)))
     dilations = list(call.get("dilations", [1] * len(kernel)))
     declared = _pads(call, size, kernel, strides, dilations)
-    padded: list[tuple[int, int]] = []
-    for n, k, s, d, (low, high) in zip(size, kernel, strides, dilations, declared, strict=True):
-        reach = (k - 1) * d + 1
-        span = n + low + high - reach
-        count = (-(-span // s) if call.get("ceil_mode", 0) else span // s) + 1
-        if call.get("ceil_mode", 0) and (count - 1) * s >= n + low:
-            # A window that starts in the end padding is dropped.
-            count -= 1
-        padded.append((low, max(high, (count - 1) * s + reach - n - low)))
+    ceil = bool(call.get("ceil_mode", 0))
+    padded = functions.pool_pads(size, kernel, strides, dilations, declared, ceil)
     return kernel, strides, dilations, declared, padded
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.onnx.semantics.base import (
     Call,
     Machine,
     Operator,
     Result,
-    UnsupportedError,
     axes_of,
     floats,
     move,
