@@ -21,7 +21,7 @@ def package_folder(name: str) -> Path:
 
 
 def randomize(module: Any) -> None:
-    """Move biases, norm weights and running statistics off the 0 and 1 that they start with."""
+    """Move biases, norm weights, tables and statistics off the 0 and 1 that they start with."""
     import torch
 
     generator = torch.Generator().manual_seed(1)
@@ -32,7 +32,7 @@ def randomize(module: Any) -> None:
             if tensor.ndim == 1 and tensor.dtype == torch.float32 and tensor.numel() > 1:
                 tensor.mul_(1 + 0.2 * torch.rand(tensor.shape, generator=generator))
         for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-            if name.endswith(("bias", "running_mean")):
+            if name.endswith(("bias", "running_mean", "bias_table")):
                 tensor.add_(0.2 * torch.randn(tensor.shape, generator=generator))
 
 

@@ -79,8 +79,8 @@ def _free(orders: Orders, node: Node) -> Iterator[Variant]:
             if slots is not None:
                 seen.add(slotted.complete(slots))
     seen.add(slotted.native)
-    table = node.operands[0]
-    if node.fn == "gather" and table is not None and table.value.constant and not derived(node):
+    table = node.operands[0] if node.fn == "gather" else None
+    if table is not None and table.value.constant and not derived(node):
         # Rows of a table stay rows: a lookup across columns would miss every cache line.
         seen = {slotted.native}
     for slots in sorted(seen):

@@ -14,6 +14,7 @@ from onebyone.dialects.aten.semantics import (
     places,
     products,
     reductions,
+    thresholds,
     windows,
 )
 from onebyone.dialects.aten.semantics.base import Call, Operator
@@ -26,6 +27,7 @@ OPERATORS: dict[str, Operator] = {
     **places.TABLE,
     **products.TABLE,
     **reductions.TABLE,
+    **thresholds.TABLE,
     **windows.TABLE,
 }
 

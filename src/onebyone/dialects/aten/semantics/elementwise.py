@@ -327,6 +327,7 @@ TABLE: dict[str, Operator] = {
     "ne": _compare(np.not_equal),
     "neg": _either(lambda ar, x: ar.neg(x), np.negative),
     "pow": _pow,
+    "_prelu_kernel": _prelu,
     "prelu": _prelu,
     "reciprocal": _of_data(lambda ar, x: ar.reciprocal(x)),
     "relu": _either(functions.positive, lambda a: np.maximum(a, 0)),

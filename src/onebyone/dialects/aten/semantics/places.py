@@ -102,10 +102,19 @@ def _expand(call: Call) -> Tensor:
 
 
 def _repeat(call: Call) -> Tensor:
-    x, times = call.tensor("self"), list(call.given["repeats"])
+    x, times = call.tensor("self"), list(call.given["dims" if call.op == "tile" else "repeats"])
+    times = [1] * (x.ndim - len(times)) + times
     own = (1,) * (len(times) - x.ndim) + tuple(x.shape)
     check_size([n * t for n, t in zip(own, times, strict=True)])
     return call.move(lambda a: np.tile(a.reshape(own), times), x)
+
+
+def _repeat_interleave(call: Call) -> Tensor:
+    x, times = call.tensor("self"), call.given["repeats"]
+    if not isinstance(times, int):
+        raise UnsupportedError("repetitions by numbers of the data")
+    check_size([*x.shape, times])
+    return call.move(lambda a: np.repeat(a, times, call.given.get("dim")), x)
 
 
 def _cat(call: Call) -> Tensor:
@@ -279,6 +288,8 @@ TABLE: dict[str, Operator] = {
     "permute": _permuted(_dims),
     "ravel": _shaped(lambda call, x: [-1]),
     "repeat": _repeat,
+    "repeat_interleave": _repeat_interleave,
+    "tile": _repeat,
     "roll": _roll,
     "select": _select,
     "slice": _slice,
