@@ -40,7 +40,22 @@ def test_primes_are_safe_primes_of_21_bits_with_their_roots() -> None:
         assert pow(root, half, prime) != 1
 
 
-@given(st.lists(FLOATS, min_size=1, max_size=8))
+# The largest numbers of float32 and bfloat16, with which exporters write masks.
+LARGEST = [float(np.finfo(np.float32).max), 2.0**128 - 2.0**120]
+
+
+def test_the_largest_numbers_are_infinities() -> None:
+    ar = Field(*PRIMES[0])
+    for sign in (-1.0, 1.0):
+        infinite = ar.constant(np.array([sign * np.inf])).residue
+        assert ar.hidden == {True}
+        for value in LARGEST:
+            assert np.array_equal(ar.constant(np.array([sign * value])).residue, infinite)
+        assert ar.hidden == {True, False}, "the certificate says that it took one for the other"
+        ar.hidden.clear()
+
+
+@given(st.lists(FLOATS.filter(lambda v: abs(v) not in LARGEST), min_size=1, max_size=8))
 def test_a_float64_is_embedded_exactly(values: list[float]) -> None:
     for prime, root in PRIMES:
         got = residues(Field(prime, root).constant(np.array(values)), prime)
