@@ -61,8 +61,11 @@ def run_executorch(edge: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
     from executorch.runtime import Runtime
 
     inputs = [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
-    method = Runtime.get().load_program(edge.to_executorch().buffer).load_method("forward")
-    return list(method.execute(inputs))
+    # The runtime reads the buffer and does not own it: all three must live until the end.
+    buffer = edge.to_executorch().buffer
+    loaded = Runtime.get().load_program(buffer)
+    method = loaded.load_method("forward")
+    return [output.clone() for output in method.execute(inputs)]
 
 
 def litert(exported: ExportedProgram, args: Any, kwargs: Any) -> Any:

@@ -1,0 +1,128 @@
+"""Runs of both models modulo a prime, and the first output element at which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from onebyone.certify import folded as computed
+from onebyone.certify.modular import Field
+from onebyone.certify.points import Ports, embedded, renamed
+from onebyone.dialects.base import Embed, Program, Step
+from onebyone.dialects.reference.arithmetic import Array, Element, Tensor
+
+
+@dataclass
+class Trace:
+    """One run: its outputs, a fingerprint of each value on the way, and values to be kept."""
+
+    outputs: dict[str, Tensor]
+    ar: Field
+    steps: list[Step] = field(default_factory=list[Step])
+    prints: dict[str, int] = field(default_factory=dict[str, int])
+    kept: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """An output that differs: element ``index`` is ``first`` and ``second`` modulo ``prime``."""
+
+    output: str
+    other: str
+    index: tuple[int, ...]
+    first: int
+    second: int
+    prime: int
+
+    def __str__(self) -> str:
+        place = f"{self.output}{list(self.index)}" if self.index else self.output
+        return f"{place} is {self.first} and {self.second} modulo {self.prime}"
+
+
+def trace(
+    program: Program,
+    values: Mapping[str, Array],
+    prime: tuple[int, int],
+    seed: int,
+    deadline: float,
+    follow: bool = True,
+    keep: Collection[str] = (),
+    embed: Callable[[Field], Embed] | None = None,
+) -> Trace:
+    """One run modulo a prime; with ``follow`` every value leaves its fingerprint."""
+    ar = Field(*prime, seed)
+    found = Trace({}, ar)
+
+    def observe(step: Step, results: list[Tensor | None]) -> None:
+        for name, result in zip(step.outputs, results, strict=False):
+            if name in keep:
+                found.kept[name] = result
+        if not follow:
+            return
+        found.steps.append(step)
+        for name, result in zip(step.outputs, results, strict=False):
+            if isinstance(result, Element) or (
+                isinstance(result, np.ndarray) and (result.dtype.kind == "b" or result.ndim > 1)
+            ):
+                found.prints[name] = ar.fingerprint(result)
+
+    found.outputs = program.run(
+        ar,
+        embedded(ar, values, seed),
+        deadline=deadline,
+        observe=observe if follow or keep else None,
+        embed=None if embed is None else embed(ar),
+    )
+    return found
+
+
+def run_both(
+    a: Program,
+    b: Program,
+    ports: Ports,
+    values: Mapping[str, Array],
+    prime: tuple[int, int],
+    seed: int,
+    deadline: float,
+    folds: computed.Folds,
+    follow: bool = False,
+) -> tuple[Trace, Trace]:
+    """A run of each; constants of a file that are values of a program get these values."""
+    models = [(a, values), (b, renamed(values, ports))]
+    order = (0, 1) if a.positional else (1, 0)
+    (first, own), (second, other) = (models[i] for i in order)
+    keep = set(folds.values.values())
+    one = trace(first, own, prime, seed, deadline, follow, keep)
+    embed = (lambda ar: folds.embed(ar, one.kept)) if keep else None
+    two = trace(second, other, prime, seed, deadline, follow, embed=embed)
+    return (one, two) if a.positional else (two, one)
+
+
+def find_mismatch(ports: Ports, first: Trace, second: Trace) -> Mismatch | None:
+    """The first element of an output that differs, None where all agree."""
+    for p, q in ports.outputs:
+        x, y = first.outputs[p.name], second.outputs[q.name]
+        u, v = as_numbers(x), as_numbers(y)
+        if u.shape != v.shape:
+            return Mismatch(
+                f"{p.name} has shape {list(u.shape)} against {list(v.shape)}: its rank or size",
+                q.name, (), u.size, v.size, first.ar.prime,
+            )  # fmt: skip
+        prime = first.ar.prime
+        if isinstance(x, Element) or isinstance(y, Element):
+            unequal = np.argwhere((u - v) % prime != 0)
+        else:
+            unequal = np.argwhere(u != v)
+        if len(unequal):
+            index = tuple(int(i) for i in unequal[0])
+            return Mismatch(
+                p.name, q.name, index, int(u[index]) % prime, int(v[index]) % prime, prime
+            )
+    return None
+
+
+def as_numbers(x: Tensor) -> Array:
+    """A tensor as a numpy array: residues of data, exact values as they are."""
+    return x.residue if isinstance(x, Element) else np.asarray(x)
