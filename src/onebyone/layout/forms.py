@@ -30,6 +30,9 @@ _LIMIT = 10
 _CHANGED = 0.01
 # New convolutions have two spatial positions, [B, C, 1, S], unless reshapes would pay for it.
 _ODD_RANK = 1.5
+# Core ML has five positions at most, TensorFlow Lite broadcasts over six: more cost a reshape each.
+_POSITIONS = 5
+_TOO_MANY = 1.0
 # Where products are flat, more batch positions pay only if they save a reshape.
 _MANY_POSITIONS = 0.1
 
@@ -249,7 +252,8 @@ class Forms:
         if node.kind is Kind.NORM and picked.tag == "native":
             groupings[channels_second(node, self._slots_of(node))] = None
         for groups in groupings:
-            yield from free_forms(node, slotted, groups, picked, _CHANGED)
+            cost = _CHANGED + _TOO_MANY * max(len(groups) - _POSITIONS, 0)
+            yield from free_forms(node, slotted, groups, picked, cost)
 
     def _slots_of(self, node: Node) -> tuple[int, ...]:
         """All slots in an order that fits the picked orders of all sides."""
