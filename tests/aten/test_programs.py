@@ -133,6 +133,41 @@ def test_a_repeated_parameter_is_one_weight(skip: tuple[str, ...]) -> None:
         assert canonical_form(result.model).outputs == canonical_form(core).outputs
 
 
+def test_what_is_derived_is_known_at_any_depth() -> None:
+    """A product asks where a factor that is repeated comes from: here from far away."""
+
+    class Deep(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            for _ in range(1200):
+                x = x + 1.0
+            return torch.bmm(y, x.unsqueeze(0).expand(3, -1, -1))
+
+    original = export(Deep().eval(), (torch.randn(4, 5), torch.randn(3, 2, 4)))
+    assert onebyone.convert(original, to="conv").report.layers == ()
+
+
+def test_a_table_picked_by_constants_has_the_order_that_is_read() -> None:
+    """A table of position biases: its parameter is stored transposed, and nothing moves."""
+
+    class Biased(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.project = nn.Linear(5, 5)
+            self.table = nn.Parameter(torch.randn(9, 4))
+            self.register_buffer("places", torch.randint(0, 9, (3, 5)))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.project(x) + self.table[self.places].permute(2, 0, 1)
+
+    torch.manual_seed(0)
+    args = (torch.randn(4, 3, 5),)
+    original = export(Biased().eval(), args)
+    result = onebyone.convert(original, to="linear")
+    assert result.report.moves == ()
+    assert "table" in {weight.name for weight in result.report.weights}
+    assert_close(run(result.model, *args), run(original, *args), original)
+
+
 def test_sizes_and_index_tensors_are_hashed_without_names() -> None:
     """What a pinned operator reads counts, the names of the nodes do not."""
 

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from onebyone.certify import weights
-from onebyone.certify.noise import SAFETY, deviation
+from onebyone.certify.noise import RUNS, SAFETY, deviation
 from onebyone.certify.points import embedded
 from onebyone.dialects.base import Embed, Program, Step
 from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Float64, Tensor
-
-_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def find(program: Program, file: Program, values: Mapping[str, Array]) -> Folds:
     sizes = {array.size for array in wanted.values()}
     exact = _computed(program, values, Float64(), sizes)
     spread = dict.fromkeys(exact, 0.0)
-    for run in range(_RUNS):
+    for run in range(RUNS):
         noisy = _computed(program, values, Float64(np.random.default_rng((1, run))), sizes)
         for name, array in noisy.items():
             spread[name] = max(spread[name], deviation(array, exact[name]))

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from onebyone.certify.noise import SAFETY, deviation, spread
+from onebyone.certify.noise import SAFETY, UNITS, deviation, spread
 from onebyone.certify.points import Ports, renamed, truth
 from onebyone.dialects.base import Program
 from onebyone.dialects.reference.arithmetic import Array
 
 # A scalar constant that was rounded to float32, and perhaps computed from such a one.
-_ROUNDED = 4 * 2.0**-24
-
-_HALVES = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+_ROUNDED = 4 * UNITS["float32"]
 
 # A form that loses more than half of float64's digits where the other loses few is no rounding
 # of it: it would have no digit left in float32.
@@ -37,13 +35,12 @@ def real_gap(
     """
     theirs = renamed(values, ports)
     x, y = truth(a, values), truth(b, theirs)
-    unit, scalars = 2.0**-53, 0.0 if same else _ROUNDED
+    unit, scalars = UNITS["float64"], 0.0 if same else _ROUNDED
     if a.positional != b.positional:
         types = {p.dtype for p, _ in (*ports.inputs, *ports.outputs)}
-        half = max((_HALVES.get(name, 0.0) for name in types), default=0.0)
-        scalars = max(scalars, _ROUNDED, 4 * half)
+        scalars = 4 * max(UNITS["float32"], *(UNITS.get(name, 0.0) for name in types))
         # Attributes of a file have float32, also where its tensors have more.
-        unit = 2.0**-24 if "float64" in types else unit
+        unit = UNITS["float32"] if "float64" in types else unit
     spread_a = spread(a, values, x, unit=unit, scalars=scalars)
     spread_b = spread(b, theirs, y, unit=unit, scalars=scalars, constants=folded)
     found: list[tuple[float, float]] = []

@@ -16,7 +16,9 @@ from onebyone.dialects.reference.arithmetic import Array, Float64, Tensor
 
 # Deviations of simulated runs scatter; the true error stays below eight times their maximum.
 SAFETY = 8.0
-_RUNS = 3
+RUNS = 3
+# Unit roundoff by element type.
+UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
 def spread(
@@ -41,7 +43,7 @@ def spread(
         seed: of the simulated errors.
     """
     worst = dict.fromkeys(exact, 0.0)
-    for run in range(_RUNS):
+    for run in range(RUNS):
         rng = np.random.default_rng((seed, run))
         ar = Float64(rng, unit)
 

@@ -19,6 +19,7 @@ import numpy as np
 from onebyone.certify import moves
 from onebyone.certify.certificate import Layer, Verdict, Witness
 from onebyone.certify.modular import mix
+from onebyone.certify.noise import UNITS
 from onebyone.dialects.base import Constant, Program
 from onebyone.dialects.reference.arithmetic import Array
 
@@ -27,7 +28,6 @@ _WORD = (1 << 64) - 1
 _KEY = 0x2545F4914F6CDD1D
 # Rounding of a constant that some tool computed anew: a few units in the last place.
 _FOLDED_ULPS = 4.0
-_UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 _EXACT = ("int", "uint", "bool")
 
 
@@ -118,7 +118,7 @@ def check(a: Program, b: Program) -> Weights:
             )
         )
     folded = {
-        item.name: _FOLDED_ULPS * _UNITS.get(item.constant.dtype, 2.0**-4)
+        item.name: _FOLDED_ULPS * UNITS.get(item.constant.dtype, 2.0**-4)
         for item in second
         if id(item) in missing_keys
         and item.is_real

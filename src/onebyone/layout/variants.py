@@ -42,11 +42,6 @@ def variants(orders: Orders, node: Node) -> list[Variant]:
     return list({(v.tag, v.reads, v.writes): v for v in preferred}.values()) or [same]
 
 
-def derived(node: Node) -> bool:
-    """Whether a node's results depend on constants alone."""
-    return all(use.value.derived for use in node.results)
-
-
 def _priced(target: Target, node: Node, variant: Variant) -> Variant:
     """A free node that leaves its native order may lose what a runtime had fused it with."""
     own = native(node)
@@ -80,7 +75,7 @@ def _free(orders: Orders, node: Node) -> Iterator[Variant]:
                 seen.add(slotted.complete(slots))
     seen.add(slotted.native)
     table = node.operands[0] if node.fn == "gather" else None
-    if table is not None and table.value.constant and not derived(node):
+    if table is not None and table.value.constant and not node.results[0].value.derived:
         # Rows of a table stay rows: a lookup across columns would miss every cache line.
         seen = {slotted.native}
     for slots in sorted(seen):

@@ -123,8 +123,6 @@ class Interpreter:
             result = self._result(node)
         except (UnsupportedError, ExecutionError, OverBudgetError):
             raise
-        except NotImplementedError as error:
-            raise UnsupportedError(f"{describe(node)}: {error}") from error
         except MemoryError as error:
             raise UnsupportedError(f"{describe(node)} needs more memory than there is") from error
         except Exception as error:

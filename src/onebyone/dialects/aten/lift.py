@@ -68,6 +68,8 @@ class Reader:
         self.tensors: dict[fx.Node, Tensor] = {}
         self.natives: dict[fx.Node, Native] = {}
         self.targets: dict[fx.Node, str] = {}
+        # Nodes that have been read and depend on constants alone.
+        self.derived: set[fx.Node] = set()
         self._elements: dict[fx.Node, torch.Tensor] = {}
         self._table = table
         self.folds = fold
@@ -77,6 +79,8 @@ class Reader:
         model = Positional()
         self._inputs(model)
         for node in self.graph.nodes:
+            if node.all_input_nodes and self.derived.issuperset(node.all_input_nodes):
+                self.derived.add(node)
             if node.op == "call_function" and node.target is not operator.getitem:
                 model.operations += self._operations(node)
         output = next(iter(self.graph.find_nodes(op="output")))
@@ -93,13 +97,6 @@ class Reader:
         if isinstance(key, torch.Tensor):
             return key
         return self._elements[key]
-
-    def is_derived(self, node: fx.Node) -> bool:
-        """Whether a tensor depends on constants alone."""
-        if node in self.tensors and self.tensors[node].constant:
-            return True
-        inputs = node.all_input_nodes
-        return node.op == "call_function" and bool(inputs) and all(map(self.is_derived, inputs))
 
     def tensor(self, node: fx.Node, **extra: Any) -> Tensor:
         """The positional tensor of an fx node, registered."""
@@ -158,6 +155,7 @@ class Reader:
 
     def _constant(self, node: fx.Node, elements: torch.Tensor) -> Tensor:
         self._elements[node] = elements
+        self.derived.add(node)
         small = elements.ndim <= 1 and elements.numel() <= _LIMIT
         contents = None
         if small and elements.dtype in (torch.int64, torch.int32):

@@ -101,6 +101,7 @@ def slice_(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
 
 
 def size_argument(value: Any) -> Size:
+    """A size among the arguments of a call; an absent one is the end of an axis."""
     if value is None:
         return Size(_END)
     return size_of(fake(value) if isinstance(value, fx.Node) else value)

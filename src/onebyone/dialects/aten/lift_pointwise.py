@@ -19,7 +19,6 @@ from onebyone.dialects.aten.lift import (
     synthetic,
 )
 from onebyone.dialects.aten.values import (
-    Name,
     dtype_name,
     fake,
     integers,
@@ -297,14 +296,6 @@ def global_pool(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Un
 def epsilon(value: float, dtype: torch.dtype) -> float:
     """An epsilon as float32, the only type that ONNX has for it; float64 adds it as it is."""
     return value if dtype == torch.float64 else float(np.float32(value))
-
-
-def operand_names(names: tuple[str, ...], given: Arguments) -> tuple[Name, ...]:
-    """Names of arguments without the absent ones at the end."""
-    found = list(names)
-    while found and given.get(found[-1]) is None:
-        found.pop()
-    return tuple(found)
 
 
 TABLE: dict[str, Handler] = {

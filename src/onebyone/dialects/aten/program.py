@@ -28,8 +28,8 @@ from onebyone.dialects.base import (
     Session,
     UnsupportedError,
 )
-from onebyone.dialects.onnx.semantics.base import native
 from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
+from onebyone.dialects.reference.functions import native
 
 # Operators through which an integer stays the same index.
 _CARRIERS = frozenset(

@@ -31,7 +31,7 @@ def _repeated(reader: Reader, operand: fx.Node) -> _Repeated | None:
     own, full, whole = (shape_of(fake(n)) for n in (source, held, operand))
     lead = full[:-2]
     plain = own[-2:] == full[-2:] == whole[1:] and product(lead) == whole[0]
-    if not plain or any(not size.is_one for size in own[:-2]) or not reader.is_derived(source):
+    if not plain or any(not size.is_one for size in own[:-2]) or source not in reader.derived:
         return None
     return _Repeated(source, lead)
 

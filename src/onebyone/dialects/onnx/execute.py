@@ -17,7 +17,8 @@ import onnx_ir as ir
 
 from onebyone.dialects.base import ExecutionError, OverBudgetError, UnsupportedError
 from onebyone.dialects.onnx.semantics import OPERATORS, Call
-from onebyone.dialects.onnx.semantics.base import native, unit_roundoff
+from onebyone.dialects.onnx.semantics.base import unit_roundoff
+from onebyone.dialects.reference import functions
 from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
 
 # A name of the ONNX domain, and what ONNX Runtime's exporters write for it.
@@ -123,7 +124,7 @@ class Interpreter:
             if value.const_value is None:
                 raise ExecutionError(f"value {value.name!r} has no value")
             tensor = value.const_value
-            array = native(np.asarray(tensor.numpy()))
+            array = functions.native(np.asarray(tensor.numpy()))
             if array.dtype.kind == "f":
                 embedded = (
                     self.ar.constant(array)
@@ -152,8 +153,6 @@ class Interpreter:
             results = self._apply(node, slots, unit, scope, opsets)
         except (UnsupportedError, ExecutionError, OverBudgetError):
             raise
-        except NotImplementedError as error:
-            raise UnsupportedError(f"{describe(node)}: {error}") from error
         except MemoryError as error:
             raise UnsupportedError(f"{describe(node)} needs more memory than there is") from error
         except Exception as error:

@@ -15,6 +15,17 @@ from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
 
 
+def native(array: Array) -> Array:
+    """Widen the extension dtypes of ``ml_dtypes`` to numpy's own; others stay as they are."""
+    if array.dtype.kind in "biufcUSO":
+        return array
+    if array.dtype.name in ("int4", "int2"):
+        return array.astype(np.int8)
+    if array.dtype.name in ("uint4", "uint2"):
+        return array.astype(np.uint8)
+    return array.astype(np.float32)
+
+
 def floats(ar: Arithmetic, x: Tensor, what: str) -> Array:
     """The real values of an operand that must not depend on random data.
 

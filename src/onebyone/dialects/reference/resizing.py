@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
 
 
@@ -36,7 +37,7 @@ def resize(
 ) -> Tensor:
     """Resize ``axes`` of ``x`` by ``scales`` or to ``sizes``."""
     if plan.antialias or plan.coordinates == "tf_crop_and_resize":
-        raise NotImplementedError("antialiased or cropping Resize")
+        raise UnsupportedError("antialiased or cropping Resize")
     lengths, factors = _targets(x.shape, plan, axes, scales, sizes)
     for axis, length, factor in zip(axes, lengths, factors, strict=True):
         if length == x.shape[axis] and factor == 1.0:

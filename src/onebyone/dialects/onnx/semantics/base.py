@@ -81,20 +81,9 @@ def axes_of(axes: Sequence[int], rank: int) -> tuple[int, ...]:
     return tuple(sorted(a % rank for a in axes))
 
 
-def native(array: Array) -> Array:
-    """Widen the extension dtypes of ``ml_dtypes`` to numpy's own; others stay as they are."""
-    if array.dtype.kind in "biufcUSO":
-        return array
-    if array.dtype.name in ("int4", "int2"):
-        return array.astype(np.int8)
-    if array.dtype.name in ("uint4", "uint2"):
-        return array.astype(np.uint8)
-    return array.astype(np.float32)
-
-
 def tensor_value(m: Machine, tensor: ir.TensorProtocol) -> Tensor:
     """A constant as the machine's arithmetic holds it."""
-    array = native(np.asarray(tensor.numpy()))
+    array = functions.native(np.asarray(tensor.numpy()))
     return m.ar.constant(array) if array.dtype.kind == "f" else array
 
 

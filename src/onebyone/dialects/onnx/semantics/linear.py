@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.onnx.semantics.base import Call, Machine, Operator, floats, move
 from onebyone.dialects.reference import functions, kernels
 from onebyone.dialects.reference.arithmetic import Tensor
@@ -120,7 +121,7 @@ def _pool_geometry(
 
 def _max_pool(m: Machine, call: Call, x: Any) -> Tensor:
     if call.outputs > 1:
-        raise NotImplementedError("MaxPool with indices")
+        raise UnsupportedError("MaxPool with indices")
     kernel, strides, dilations, _, padded = _pool_geometry(call, x.shape[2:])
     exact = not m.ar.is_data(x)
     out = kernels.max_pool(
@@ -140,7 +141,7 @@ def _average_pool(m: Machine, call: Call, x: Any) -> Tensor:
 
 def _lp_pool(m: Machine, call: Call, x: Any) -> Tensor:
     if call.get("p", 2) != 2:
-        raise NotImplementedError("LpPool with p other than 2")
+        raise UnsupportedError("LpPool with p other than 2")
     kernel, strides, dilations, _, padded = _pool_geometry(call, x.shape[2:])
     square = m.ar.mul(x, x)
     view = m.ar.move(
