@@ -21,13 +21,13 @@ _HOME: dict[str, str] = {
     "Report": "onebyone.report",
     "Target": "onebyone.layout.targets",
     "convert": "onebyone.api",
-    "convert_checkpoint": "onebyone.torch.checkpoint",
+    "convert_checkpoint": "onebyone.modules.checkpoint",
     "explain": "onebyone.explain",  # a module: explain.write(...)
     "inspect": "onebyone.api",
-    "layers": "onebyone.torch.report",
+    "layers": "onebyone.modules.report",
     "plan": "onebyone.api",
-    "to_conv": "onebyone.torch.swap",
-    "to_linear": "onebyone.torch.swap",
+    "to_conv": "onebyone.modules.swap",
+    "to_linear": "onebyone.modules.swap",
     "verify": "onebyone.certify.verify",
 }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onebyone.dialects.which import is_program, need_torch
+from onebyone.dialects.registry import is_program, need_torch
 from onebyone.errors import InputError
 from onebyone.layout.targets import Target, find_target
 from onebyone.report import Report
@@ -54,7 +54,7 @@ class Conversion:
         if is_program(self.model):
             from onebyone.dialects.aten.files import save
         else:
-            from onebyone.dialects.onnx.files import save
+            from onebyone.dialects.onnx.files.load import save
 
         save(self.model, path)
 
@@ -159,7 +159,7 @@ def _planned(
 ) -> Any:
     if is_program(model):
         return _planned_program(model, to, target, only, skip, dims)
-    from onebyone.dialects.onnx.pipeline import Planned
+    from onebyone.dialects.onnx.dialect import Planned
 
     chosen = find_target(target if target is not None else to)
     return Planned(_own(model, dims), chosen, only, skip)
@@ -174,8 +174,8 @@ def _planned_program(
     dims: Mapping[str, int] | None,
 ) -> Any:
     need_torch()
+    from onebyone.dialects.aten.dialect import Planned
     from onebyone.dialects.aten.files import as_program
-    from onebyone.dialects.aten.pipeline import Planned
 
     if dims:
         raise InputError("sizes of a PyTorch program are fixed at torch.export.export, not here")
@@ -187,8 +187,8 @@ def _planned_program(
 
 def _own(model: Any, dims: Mapping[str, int] | None) -> onnx_ir.Model:
     """A copy of the model that may be changed, with its dimensions fixed."""
-    from onebyone.dialects.onnx.dims import fix_dims
-    from onebyone.dialects.onnx.files import as_model
+    from onebyone.dialects.onnx.files.dims import fix_dims
+    from onebyone.dialects.onnx.files.load import as_model
 
     own = as_model(model)
     if dims:

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 import onebyone
-from onebyone.dialects.aten.hash import canonical_form
+from onebyone.dialects.aten.run.form import canonical_form
 from tests import zoo
 from tests.aten.programs import assert_close, program, run
 

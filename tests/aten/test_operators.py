@@ -13,12 +13,12 @@ from torch import nn
 from torch.export import ExportedProgram
 from torch.nn import functional as f
 
+from onebyone.certify.inputs import embedded
 from onebyone.certify.modular import PRIMES, Field
-from onebyone.certify.points import embedded
-from onebyone.dialects.aten.program import Program
+from onebyone.dialects.aten.run.program import Program
 from onebyone.dialects.aten.semantics import OPERATORS
-from onebyone.dialects.base import UnsupportedError
-from onebyone.dialects.reference.arithmetic import Float64
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels.arithmetic import Float64
 from tests.aten.programs import export
 
 Function = Callable[..., Any]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import onebyone
-from onebyone.dialects.aten.hash import canonical_form
+from onebyone.dialects.aten.run.form import canonical_form
 from tests.aten.programs import assert_close, export, run
 
 

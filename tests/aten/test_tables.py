@@ -8,20 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from onebyone.dialects.aten import (
-    emit_axis,
-    lift_attention,
-    lift_layout,
-    lift_pointwise,
-    lift_repeat,
-)
-from onebyone.dialects.aten import read as aten
 from onebyone.dialects.aten import semantics as aten_semantics
-from onebyone.dialects.onnx import emit_axis as onnx_emit_axis
-from onebyone.dialects.onnx import lift_axis as onnx_axis
-from onebyone.dialects.onnx import lift_pointwise as onnx_pointwise
-from onebyone.dialects.onnx import read as onnx
+from onebyone.dialects.aten.read import attention, layout, pointwise, repeat
+from onebyone.dialects.aten.read import table as aten
+from onebyone.dialects.aten.write import express_axis
 from onebyone.dialects.onnx import semantics
+from onebyone.dialects.onnx.read import axis as onnx_axis
+from onebyone.dialects.onnx.read import pointwise as onnx_pointwise
+from onebyone.dialects.onnx.read import table as onnx
+from onebyone.dialects.onnx.write import express_axis as onnx_express_axis
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +37,7 @@ NO_REFERENCE = {
 
 def test_functions_have_the_same_names() -> None:
     """One function, one name: a name of one dialect alone is listed here, with the reason."""
-    ours = {fn for fn, _ in lift_pointwise.POINTWISE.values()} | set(lift_pointwise.REDUCE.values())
+    ours = {fn for fn, _ in pointwise.POINTWISE.values()} | set(pointwise.REDUCE.values())
     theirs = set(onnx_pointwise.POINTWISE.values()) | set(onnx_pointwise.REDUCE.values())
     assert ours - theirs <= ATEN_ALONE
     assert not (ATEN_ALONE & theirs - {"bitwiseand", "bitwisenot", "bitwiseor", "bitwisexor"})
@@ -55,9 +50,9 @@ def test_every_operator_exists(name: str) -> None:
 
 def test_what_is_read_along_axes_can_be_written() -> None:
     """Every AXIS function that a lift names has an expression in the emitter of its dialect."""
-    for module in (lift_attention, lift_layout, lift_repeat):
-        assert _axis_functions(module) <= set(emit_axis.AXIS)
-    assert _axis_functions(onnx_axis) <= set(onnx_emit_axis.AXIS)
+    for module in (attention, layout, repeat):
+        assert _axis_functions(module) <= set(express_axis.AXIS)
+    assert _axis_functions(onnx_axis) <= set(onnx_express_axis.AXIS)
 
 
 def test_the_reference_knows_what_the_dialect_reads() -> None:
@@ -74,7 +69,7 @@ def test_the_interpreter_of_programs_knows_what_the_dialect_reads() -> None:
 def test_the_how_to_names_lines_that_are_there() -> None:
     text = (ROOT / "docs" / "adding-an-operator.md").read_text()
     assert '"mish"' in text
-    assert lift_pointwise.POINTWISE["mish"][0] == onnx_pointwise.POINTWISE["Mish"] == "mish"
+    assert pointwise.POINTWISE["mish"][0] == onnx_pointwise.POINTWISE["Mish"] == "mish"
 
 
 def _axis_functions(module: object) -> set[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from onebyone.dialects.onnx.program import Program
+from onebyone.dialects.onnx.run.program import Program
 
 Array = np.ndarray[Any, Any]
 

@@ -7,8 +7,8 @@ import pytest
 
 from onebyone.certify import field
 from onebyone.certify.certificate import Layer, Verdict
-from onebyone.certify.points import pair
-from onebyone.dialects.onnx.program import Program
+from onebyone.certify.inputs import pair
+from onebyone.dialects.onnx.run.program import Program
 from tests.certify.models import model, program, weight
 
 X = "(float[2, 6, 8] x) => (float[2, 6, n] y)"

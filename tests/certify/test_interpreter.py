@@ -13,10 +13,10 @@ import onnx_ir as ir
 import pytest
 
 from onebyone.certify.modular import PRIMES, Field
-from onebyone.dialects.base import ExecutionError, UnsupportedError
-from onebyone.dialects.onnx.execute import Interpreter
-from onebyone.dialects.reference.arithmetic import Arithmetic, Float64
-from onebyone.dialects.reference.functions import native
+from onebyone.dialects.onnx.run.interpreter import Interpreter
+from onebyone.dialects.protocol import ExecutionError, UnsupportedError
+from onebyone.kernels.arithmetic import Arithmetic, Float64
+from onebyone.kernels.elementwise import native
 
 # Its expected output says that nothing divided by nothing is nothing.
 OWN_WAY = {"test_l2normalization_axis_0"}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onebyone.certify.modular import PRIMES, Field
-from onebyone.dialects.reference.arithmetic import Element
+from onebyone.kernels.arithmetic import Element
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 

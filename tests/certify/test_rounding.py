@@ -8,9 +8,9 @@ import pytest
 
 from onebyone.certify import rounding
 from onebyone.certify.certificate import Layer, Verdict
-from onebyone.certify.points import pair
-from onebyone.dialects.onnx.program import Program
-from onebyone.dialects.reference.arithmetic import Float64, sum_ulps
+from onebyone.certify.inputs import pair
+from onebyone.dialects.onnx.run.program import Program
+from onebyone.kernels.arithmetic import Float64, sum_ulps
 from tests.certify.models import Array, program, weight
 
 SIGNATURE = "(float[4, n] x) => (float[4, k] y)"

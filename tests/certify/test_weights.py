@@ -12,7 +12,7 @@ from onnx import helper
 
 from onebyone.certify import moves, weights
 from onebyone.certify.certificate import Layer, Verdict
-from onebyone.dialects.onnx.program import Program
+from onebyone.dialects.onnx.run.program import Program
 from tests.certify.models import Array, model, weight
 
 

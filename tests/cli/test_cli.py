@@ -19,7 +19,7 @@ import pytest
 
 import onebyone
 from onebyone import cli
-from onebyone.dialects.onnx import _save
+from onebyone.dialects.onnx.files import save
 from tests import zoo
 from tests.onnx import small
 
@@ -162,7 +162,7 @@ def test_a_wrong_result_is_not_kept(
 
     monkeypatch.setattr("onebyone.convert", wrong, raising=False)
     if kind == "external":
-        monkeypatch.setattr(_save, "_INLINE_LIMIT", 1000)
+        monkeypatch.setattr(save, "_INLINE_LIMIT", 1000)
     words = ["convert", str(source), str(tmp_path / "out.onnx")]
     assert cli.run(words) == 1
     out, err = capsys.readouterr()

@@ -12,9 +12,9 @@ import pytest
 
 import onebyone
 from onebyone import explain
-from onebyone.dialects.onnx.two_forms import run, single_layer
 from onebyone.errors import InputError, OutputError
 from onebyone.explain.mutants import EQUIVALENT, MUTATIONS
+from onebyone.explain.onnx_models import run, single_layer
 from onebyone.explain.page import LANGUAGES, bundle, render
 
 from .conftest import unpack

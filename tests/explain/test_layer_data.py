@@ -11,8 +11,8 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onebyone.dialects.onnx.layer_data import LayerData, layer_data
 from onebyone.errors import InputError
+from onebyone.explain.onnx_layer import LayerData, layer_data
 
 RNG = np.random.default_rng(12)
 
@@ -124,7 +124,7 @@ def test_weight_behind_constant_nodes_and_external_data(tmp_path: Path):
 def test_a_model_too_large_for_one_message_runs_from_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("onebyone.dialects.onnx.layer_data._PROTO_LIMIT", 0)
+    monkeypatch.setattr("onebyone.explain.onnx_layer._PROTO_LIMIT", 0)
     node = helper.make_node("MatMul", ["x", "w"], ["y"], name="fc")
     path = save(tmp_path / "m.onnx", [node], [2, 300], {"w": normal(300, 4)})
     agrees(layer_data(path, "fc"), output(path, (2, 300)))

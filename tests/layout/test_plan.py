@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 import onebyone
-from onebyone.dialects.onnx.hash import canonical_form
+from onebyone.dialects.onnx.run.form import canonical_form
 from onebyone.layout.target_files import parse_target
 from onebyone.report import Report
 from tests import deep, zoo

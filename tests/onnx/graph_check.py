@@ -17,7 +17,7 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 import onebyone
-from onebyone.dialects.onnx.hash import canonical_form
+from onebyone.dialects.onnx.run.form import canonical_form
 from tests.rounding import relative_bound
 
 # A chain of conversions, one after another.

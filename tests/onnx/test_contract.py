@@ -13,7 +13,7 @@ from onnx import helper as h
 from onnx import numpy_helper
 
 import onebyone
-from onebyone.dialects.onnx.hash import canonical_form
+from onebyone.dialects.onnx.run.form import canonical_form
 from tests import zoo
 from tests.onnx.graph_check import run
 from tests.onnx.small import model, value

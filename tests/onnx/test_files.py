@@ -20,7 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onebyone.dialects.onnx import _atomic, _check, _save, _stream, _wire, files
+from onebyone import atomic
+from onebyone.dialects.onnx.files import check, save, stream, wire
+from onebyone.dialects.onnx.files import load as files
 from onebyone.errors import InputError, OutputError
 from tests import zoo
 from tests.onnx import small
@@ -59,7 +61,7 @@ def test_round_trip_keeps_everything(name: str, external: bool, tmp_path: Path) 
 def test_large_weights_stay_in_the_file_and_small_ones_do_not() -> None:
     model = files.load(zoo.path("vit"))
     tensors = [v.const_value for v in model.graph.initializers.values()]
-    assert all(isinstance(t, files.StoredTensor) == (t.nbytes >= _wire.LARGE) for t in tensors)
+    assert all(isinstance(t, files.StoredTensor) == (t.nbytes >= wire.LARGE) for t in tensors)
     assert any(isinstance(t, files.StoredTensor) for t in tensors)
 
 
@@ -77,7 +79,7 @@ def test_external_stays_external_and_inline_stays_inline(tmp_path: Path) -> None
 
 
 def test_over_two_gigabytes_goes_external(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_save, "_INLINE_LIMIT", 1000)
+    monkeypatch.setattr(save, "_INLINE_LIMIT", 1000)
     files.save(ir.from_proto(small.fc()), tmp_path / "out.onnx")
     assert (tmp_path / "out.onnx.data").stat().st_size == 64 * 32 * 4
 
@@ -138,11 +140,11 @@ def test_tiled_copy_equals_numpys(shape: list[int], data: st.DataObject, dtype: 
     array = (
         (np.arange(np.prod(shape)) % 120).reshape(shape).astype("f8").astype(dtype).transpose(order)
     )
-    tile, _stream._TILE = _stream._TILE, 3
+    tile, stream._TILE = stream._TILE, 3
     try:
-        result = _stream.contiguous(array)
+        result = stream.contiguous(array)
     finally:
-        _stream._TILE = tile
+        stream._TILE = tile
     assert result.flags.c_contiguous
     np.testing.assert_array_equal(result, array)
 
@@ -194,7 +196,7 @@ def test_bad_outputs_are_refused(prepare, fact: str, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=fact):
         files.save(files.load(source), prepare(tmp_path), inputs=[source])
     assert source.read_bytes() == before
-    assert not list(tmp_path.glob(f".*{_atomic._SUFFIX}"))
+    assert not list(tmp_path.glob(f".*{atomic._SUFFIX}"))
 
 
 def test_the_data_of_the_input_is_no_output(tmp_path: Path) -> None:
@@ -207,7 +209,7 @@ def test_an_unwritable_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*args: object, **kwargs: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(_atomic.os, "open", refuse)
+    monkeypatch.setattr(atomic.os, "open", refuse)
     with pytest.raises(OutputError, match="cannot be written: Permission denied"):
         files.check_output(tmp_path / "out.onnx", [])
 
@@ -219,7 +221,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     def full(*args: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_atomic.os, "write", full)
+    monkeypatch.setattr(atomic.os, "write", full)
     with pytest.raises(OutputError, match="No space left"):
         files.save(ir.from_proto(small.fc()), target)
     assert target.read_bytes() == b"old"
@@ -263,7 +265,7 @@ def write_until(
 
     # Cleaning up is what Ctrl-C leads to, and stopped by a kill only.
     for name in STEPS if stop is die else STEPS[:-1]:
-        patch.setattr(_atomic.Temporary, name, stopping(getattr(_atomic.Temporary, name)))
+        patch.setattr(atomic.Temporary, name, stopping(getattr(atomic.Temporary, name)))
     files.save(ir.from_proto(small.fc(1)), target, external=kind == "external")
 
 
@@ -308,7 +310,7 @@ def test_interrupted_at_any_moment(kind: str, how: Callable[[], object], tmp_pat
 
 
 def test_a_living_writer_is_left_alone(tmp_path: Path) -> None:
-    with _atomic.temporary(tmp_path / "out.onnx") as file:
+    with atomic.temporary(tmp_path / "out.onnx") as file:
         files.check_output(tmp_path / "other.onnx", [])
         assert file.path.exists()
     assert not file.path.exists()
@@ -324,16 +326,16 @@ def test_copy_falls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     for broken in ((), ("copy_file_range",), ("copy_file_range", "sendfile")):
         for name in broken:
-            monkeypatch.setattr(_stream.os, name, unsupported)
-        with _atomic.temporary(tmp_path / "target") as file:
-            _stream.copy_range(tmp_path / "source", 777, 90_000, file)
+            monkeypatch.setattr(stream.os, name, unsupported)
+        with atomic.temporary(tmp_path / "target") as file:
+            stream.copy_range(tmp_path / "source", 777, 90_000, file)
             file.publish(tmp_path / "target")
         assert (tmp_path / "target").read_bytes() == data[777:90_777]
     with (
-        _atomic.temporary(tmp_path / "target") as file,
+        atomic.temporary(tmp_path / "target") as file,
         pytest.raises(OutputError, match="became shorter"),
     ):
-        _stream.copy_range(tmp_path / "source", 50_000, 90_000, file)
+        stream.copy_range(tmp_path / "source", 50_000, 90_000, file)
 
 
 def test_streaming_memory(tmp_path: Path) -> None:
@@ -341,7 +343,7 @@ def test_streaming_memory(tmp_path: Path) -> None:
     script = f"""
 import numpy as np, onnx_ir as ir
 from pathlib import Path
-from onebyone.dialects.onnx import files
+from onebyone.dialects.onnx.files import load as files
 def peak():  # of this process alone, MB
     status = dict(l.split(":", 1) for l in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) / 1024
@@ -415,8 +417,8 @@ def test_external_weights_are_not_read_when_a_model_is_loaded(
 
     monkeypatch.setattr(files, "_read_in", read_in)
     # All at once: whether one is told from another must not hang on luck with addresses.
-    every = _check.all_tensors
-    monkeypatch.setattr(_check, "all_tensors", lambda proto: list(every(proto)))
+    every = check.all_tensors
+    monkeypatch.setattr(check, "all_tensors", lambda proto: list(every(proto)))
     found = files.load(file)
     stored = [v.const_value for v in found.graph.initializers.values()]
     assert len(stored) == 20

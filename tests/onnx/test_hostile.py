@@ -13,7 +13,8 @@ import pytest
 from onnx import TensorProto
 from onnx import helper as h
 
-from onebyone.dialects.onnx import _check, _wire, files
+from onebyone.dialects.onnx.files import check, wire
+from onebyone.dialects.onnx.files import load as files
 from onebyone.errors import InputError
 from tests import zoo
 from tests.onnx import small
@@ -312,17 +313,17 @@ def nested(depth: int) -> bytes:
     def wrap(number: int, head: bytes = b"", tail: bytes = b"") -> None:
         """Put what there is into a field, ``head`` and ``tail`` around that field."""
         nonlocal length
-        tag = head + _wire._tag(number) + _wire._varint(length)
+        tag = head + wire._tag(number) + wire._varint(length)
         before.append(tag)
         after.append(tail)
         length += len(tag) + len(tail)
 
-    output = _wire._message(12, small.value("y", [2, 64]).SerializeToString())
-    names = b"".join(_wire._message(n, t) for n, t in ((1, b"c"), (2, b"y"), (4, b"If")))
+    output = wire._message(12, small.value("y", [2, 64]).SerializeToString())
+    names = b"".join(wire._message(n, t) for n, t in ((1, b"c"), (2, b"y"), (4, b"If")))
     for _ in range(depth):
-        wrap(1, tail=_wire._message(2, b"g") + output)  # the graph that holds the node
+        wrap(1, tail=wire._message(2, b"g") + output)  # the graph that holds the node
         kind = b"\xa0\x01\x05"  # AttributeProto.type = GRAPH
-        wrap(6, _wire._message(1, b"then_branch"), kind)  # the attribute that holds the graph
+        wrap(6, wire._message(1, b"then_branch"), kind)  # the attribute that holds the graph
         wrap(5, names)  # the node that holds the attribute
     proto = small.model([])
     proto.graph.initializer.append(h.make_tensor("c", TensorProto.BOOL, [], [True]))
@@ -350,12 +351,12 @@ def test_ten_thousand_nested_subgraphs(tmp_path: Path) -> None:
 
 
 def test_many_tiny_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_wire, "MAX_ENTRIES", 1000)
+    monkeypatch.setattr(wire, "MAX_ENTRIES", 1000)
     proto = small.model([node("Relu", ["x"], ["y"])])
     graph = proto.graph.SerializeToString() + b"\x0a\x00" * 2000
     proto.ClearField("graph")
     path = tmp_path / "model.onnx"
-    path.write_bytes(proto.SerializeToString() + _wire._message(7, graph))
+    path.write_bytes(proto.SerializeToString() + wire._message(7, graph))
     refused(path, "more than 1,000 entries")
 
 
@@ -454,4 +455,4 @@ def test_random_damage_loads_or_is_refused(
 def test_no_check_is_dead() -> None:
     """Every model of the zoo passes all checks."""
     for name in (n for n in zoo.names() if zoo.available(n)):
-        _check.check_model(onnx.load(zoo.path(name)))
+        check.check_model(onnx.load(zoo.path(name)))

@@ -15,7 +15,7 @@ from onnx import helper as h
 from onnx import numpy_helper
 
 import onebyone
-from onebyone.dialects.onnx.hash import canonical_form
+from onebyone.dialects.onnx.run.form import canonical_form
 from tests.onnx.graph_check import TARGETS, Case, check
 
 RNG = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import onebyone
 from onebyone.errors import InputError, OutputError
-from onebyone.torch import safefile
+from onebyone.modules import safefile
 from tests.torch.nets import build
 
 Swap = Callable[..., nn.Module]

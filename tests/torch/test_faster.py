@@ -11,8 +11,8 @@ from torch import nn
 
 import onebyone
 from onebyone.errors import InputError
-from onebyone.torch import timing
-from onebyone.torch.timing import Timing
+from onebyone.modules import timing
+from onebyone.modules.timing import Timing
 
 
 def net() -> nn.Sequential:

@@ -17,12 +17,12 @@ import numpy as np
 from onebyone.certify import folded as computed
 from onebyone.certify import locate
 from onebyone.certify.certificate import Layer, Verdict, Witness
-from onebyone.certify.gap import excess, real_gap
+from onebyone.certify.float_gap import excess, real_gap
+from onebyone.certify.inputs import Ports, Shapes, draw, draws, renamed, shapes
 from onebyone.certify.modular import PRIMES, Field
-from onebyone.certify.points import Ports, Shapes, draw, draws, renamed, shapes
 from onebyone.certify.traces import Mismatch, Trace, as_numbers, find_mismatch, run_both, trace
-from onebyone.dialects.base import ExecutionError, OverBudgetError, Program, UnsupportedError
-from onebyone.dialects.reference.arithmetic import Array
+from onebyone.dialects.protocol import ExecutionError, OverBudgetError, Program, UnsupportedError
+from onebyone.kernels.arithmetic import Array
 
 
 def check(

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from onebyone.certify import weights
+from onebyone.certify.inputs import embedded
 from onebyone.certify.noise import RUNS, SAFETY, deviation
-from onebyone.certify.points import embedded
-from onebyone.dialects.base import Embed, Program, Step
-from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Float64, Tensor
+from onebyone.dialects.protocol import Embed, Program, Step
+from onebyone.kernels.arithmetic import Arithmetic, Array, Float64, Tensor
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from onebyone.dialects.base import Step
+from onebyone.dialects.protocol import Step
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from onebyone.dialects.reference.arithmetic import (
+from onebyone.kernels.arithmetic import (
     FUNCTIONS,
     INTEGRAL,
     Arithmetic,

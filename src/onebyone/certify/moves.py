@@ -8,7 +8,7 @@ from itertools import chain, permutations
 
 import numpy as np
 
-from onebyone.dialects.reference.arithmetic import Array
+from onebyone.kernels.arithmetic import Array
 
 # Axes beyond this many are not permuted: 6! = 720 cheap tries.
 _MAX_AXES = 6

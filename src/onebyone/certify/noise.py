@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from onebyone.certify.points import embedded
-from onebyone.dialects.base import Program
-from onebyone.dialects.reference.arithmetic import Array, Float64, Tensor
+from onebyone.certify.inputs import embedded
+from onebyone.dialects.protocol import Program
+from onebyone.kernels.arithmetic import Array, Float64, Tensor
 
 # Deviations of simulated runs scatter; the true error stays below eight times their maximum.
 SAFETY = 8.0

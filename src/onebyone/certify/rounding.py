@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from onebyone.certify.certificate import Layer, Verdict, Witness
+from onebyone.certify.inputs import Ports, Shapes, draws, renamed, shapes, truth
 from onebyone.certify.noise import SAFETY, deviation, spread
-from onebyone.certify.points import Ports, Shapes, draws, renamed, shapes, truth
-from onebyone.dialects.base import (
+from onebyone.dialects.protocol import (
     ExecutionError,
     Program,
     RuntimeRefusesError,
@@ -26,7 +26,7 @@ from onebyone.dialects.base import (
     Session,
     UnsupportedError,
 )
-from onebyone.dialects.reference.arithmetic import Array
+from onebyone.kernels.arithmetic import Array
 
 # Of several inputs the worst answer counts.
 _ORDER = (Verdict.DIFFERS, Verdict.UNDECIDED, Verdict.PROVED)

@@ -12,7 +12,7 @@ from typing import Any
 
 from onebyone.certify import locate
 from onebyone.certify.certificate import Layer, Verdict
-from onebyone.dialects.base import Form, Program
+from onebyone.dialects.protocol import Form, Program
 
 
 def check(a: Program, b: Program) -> Layer:

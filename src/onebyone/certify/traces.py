@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from onebyone.certify import folded as computed
+from onebyone.certify.inputs import Ports, embedded, renamed
 from onebyone.certify.modular import Field
-from onebyone.certify.points import Ports, embedded, renamed
-from onebyone.dialects.base import Embed, Program, Step
-from onebyone.dialects.reference.arithmetic import Array, Element, Tensor
+from onebyone.dialects.protocol import Embed, Program, Step
+from onebyone.kernels.arithmetic import Array, Element, Tensor
 
 
 @dataclass

@@ -13,11 +13,11 @@ import numpy as np
 
 from onebyone.certify import field, rounding, structure, weights
 from onebyone.certify.certificate import Certificate, Layer, Verdict, Witness
-from onebyone.certify.points import Ports, SignatureError, check_given, pair
-from onebyone.dialects.base import Program
-from onebyone.dialects.reference.arithmetic import Array
-from onebyone.dialects.which import opened
+from onebyone.certify.inputs import Ports, SignatureError, check_given, pair
+from onebyone.dialects.protocol import Program
+from onebyone.dialects.registry import opened
 from onebyone.errors import InputError
+from onebyone.kernels.arithmetic import Array
 
 if TYPE_CHECKING:
     import onnx
@@ -50,7 +50,7 @@ def verify(
     Args:
         a: the original: a path, an ``onnx.ModelProto``, an ``onnx_ir.Model`` or an
             ``ExportedProgram``.
-        b: the model to certify, in any of these forms; see `onebyone.certify.points.pair` for how
+        b: the model to certify, in any of these forms; see `onebyone.certify.inputs.pair` for how
             inputs and outputs of a program and an ONNX model go together.
         inputs: arrays by input name of ``a``, or the path of an ``.npz`` that holds them. They
             replace drawn inputs in ``rounding``, and give ``field`` its shapes and integers.

@@ -20,8 +20,8 @@ from onebyone.certify import moves
 from onebyone.certify.certificate import Layer, Verdict, Witness
 from onebyone.certify.modular import mix
 from onebyone.certify.noise import UNITS
-from onebyone.dialects.base import Constant, Program
-from onebyone.dialects.reference.arithmetic import Array
+from onebyone.dialects.protocol import Constant, Program
+from onebyone.kernels.arithmetic import Array
 
 _BLOCK = 1 << 16
 _WORD = (1 << 64) - 1

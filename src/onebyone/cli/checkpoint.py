@@ -43,8 +43,8 @@ def checkpoint(
 ) -> None:
     """Convert a checkpoint between the forms of a model, one tensor at a time."""
     try:
-        import onebyone.torch.checkpoint as conversion
-        from onebyone.torch.swap import to_conv, to_linear
+        import onebyone.modules.checkpoint as conversion
+        from onebyone.modules.swap import to_conv, to_linear
     except ImportError as error:
         raise InputError(f"{error}; the command needs onebyone[torch]") from error
     model = _model(like)

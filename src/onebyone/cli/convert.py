@@ -37,8 +37,8 @@ def convert(
     """
     import onebyone
     from onebyone.cli import _render
-    from onebyone.dialects.onnx.files import check_output
-    from onebyone.dialects.which import is_program
+    from onebyone.dialects.onnx.files.load import check_output
+    from onebyone.dialects.registry import is_program
 
     if is_program(model) != is_program(output):
         raise InputError(f"{output}: the result of {model.name} is a file of the same kind")
@@ -59,7 +59,7 @@ def convert(
         if is_program(model):
             from onebyone.dialects.aten.files import save
         else:
-            from onebyone.dialects.onnx.files import save
+            from onebyone.dialects.onnx.files.load import save
         save(
             result.model,
             output,
@@ -84,9 +84,9 @@ def _certify(
     """Certify the written file against the original; a difference keeps it from appearing."""
     from onebyone.api import CHECKED_BYTES
     from onebyone.certify.verify import verify
-    from onebyone.dialects.onnx.dims import fix_dims
-    from onebyone.dialects.onnx.files import as_model
-    from onebyone.dialects.which import is_program
+    from onebyone.dialects.onnx.files.dims import fix_dims
+    from onebyone.dialects.onnx.files.load import as_model
+    from onebyone.dialects.registry import is_program
 
     original = model
     if not is_program(model):

@@ -38,7 +38,7 @@ def write(
         OutputError: ``path`` cannot be written.
     """
     # Imported here: they load onnx and onnxruntime.
-    from onebyone.dialects.onnx.files import check_output, write_text
+    from onebyone.dialects.onnx.files.load import check_output, write_text
     from onebyone.explain.data import page_data
 
     if lang not in LANGUAGES:

@@ -101,7 +101,7 @@ def runtime_bits() -> dict[str, int]:
     Returns:
         ``k``, ``values``, ``same`` (bit for bit) and ``ulps`` (the largest difference).
     """
-    from onebyone.dialects.onnx.two_forms import run, single_layer
+    from onebyone.explain.onnx_models import run, single_layer
 
     rng = np.random.default_rng(116506)
     outputs, inputs, tokens = 64, 768, 32
@@ -135,7 +135,7 @@ def user_layer(model: str | Path, layer: str | None) -> dict[str, Any]:
     Raises:
         InputError: the model or the layer cannot be used.
     """
-    from onebyone.dialects.onnx.layer_data import layer_data
+    from onebyone.explain.onnx_layer import layer_data
 
     found = layer_data(model, layer)
     n, k = found.weight.shape

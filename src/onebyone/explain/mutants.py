@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onebyone.certify.verify import verify
-from onebyone.dialects.onnx.two_forms import Array, Model, SmallNet, run
+from onebyone.explain.onnx_models import Array, Model, SmallNet, run
 
 # What samplers in this field often call equal: a relative and an absolute 1e-5.
 _TOLERANCE = 1e-5

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from onebyone.axes.graph import AxisGraph, Node, Value
 from onebyone.axes.positional import Kind
-from onebyone.layout.roles import roles
+from onebyone.layout.contraction import roles
 
 _FREE = (Kind.POINTWISE, Kind.ALONG, Kind.AXIS, Kind.REDUCE)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onebyone.layout.roles import Roles
+from onebyone.layout.contraction import Roles
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from onebyone.axes.graph import AxisGraph, Node, Order, Value, order_of
 from onebyone.axes.positional import Kind
-from onebyone.layout.roles import Roles, roles
-from onebyone.layout.slots import Slotted
+from onebyone.layout.any_order import Slotted
+from onebyone.layout.contraction import Roles, roles
 from onebyone.layout.targets import Target
 
 

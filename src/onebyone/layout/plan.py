@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, order_of
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import Size, product
+from onebyone.layout.contraction import batch_axes
 from onebyone.layout.forms import Formed, Forms, Move
 from onebyone.layout.orders import Abilities, Orders
-from onebyone.layout.roles import batch_axes
 from onebyone.layout.solve import Choice, Problem, Solution, Variant, solve
 from onebyone.layout.targets import Target
 from onebyone.layout.variants import size_in_bytes, variants

@@ -8,9 +8,9 @@ from dataclasses import replace
 from onebyone.axes.graph import Node, Order, Use, Value, order_of
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
+from onebyone.layout.contraction import Roles
 from onebyone.layout.convolution import ConvOrder, parse, parse_without_channels
 from onebyone.layout.orders import FREE_KINDS, Orders
-from onebyone.layout.roles import Roles
 from onebyone.layout.solve import Variant
 from onebyone.layout.targets import Target
 

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from onebyone.dialects.onnx._atomic import temporary
-from onebyone.dialects.onnx.files import check_output
-from onebyone.dialects.which import PROGRAM_SUFFIX
+from onebyone.atomic import temporary
+from onebyone.dialects.onnx.files.load import check_output
+from onebyone.dialects.registry import PROGRAM_SUFFIX
 from onebyone.errors import InputError, OutputError
 
 _CURE = "give a file that torch.export.save wrote"

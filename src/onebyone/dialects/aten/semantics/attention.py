@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Operator
-from onebyone.dialects.base import UnsupportedError
-from onebyone.dialects.reference import functions
-from onebyone.dialects.reference.arithmetic import Array, Tensor
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels import elementwise
+from onebyone.kernels.arithmetic import Array, Tensor
 
 
 def _attention(call: Call) -> Tensor:
@@ -59,7 +59,7 @@ def safe_softmax(call: Call, x: Tensor, axis: int) -> Tensor:
     """A softmax whose rows of nothing but minus infinity give 0."""
     ar = call.ar
     out = ar.softmax(x, axis)
-    empty: Array = functions.is_nan(ar, out)
+    empty: Array = elementwise.is_nan(ar, out)
     return ar.move(lambda a, b: np.where(empty, a, b), ar.constant(0.0), out)
 
 

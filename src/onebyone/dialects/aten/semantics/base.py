@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from onebyone.dialects.base import UnsupportedError
-from onebyone.dialects.reference import functions
-from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels import elementwise
+from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 
 Result: TypeAlias = Tensor | tuple[Tensor | None, ...]
 
@@ -88,7 +88,7 @@ class Call:
 
     def move(self, fn: Callable[..., Array], *xs: Tensor) -> Tensor:
         """Move elements of data or of exact arrays."""
-        return functions.move(self.ar, fn, *xs)
+        return elementwise.move(self.ar, fn, *xs)
 
     def get(self, name: str, default: Any = None) -> Any:
         value = self.given.get(name)

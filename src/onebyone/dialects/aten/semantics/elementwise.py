@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, numpy_type
-from onebyone.dialects.base import UnsupportedError
-from onebyone.dialects.reference import functions
-from onebyone.dialects.reference.arithmetic import INTEGRAL, Arithmetic, Array, Tensor
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels import elementwise
+from onebyone.kernels.arithmetic import INTEGRAL, Arithmetic, Array, Tensor
 
 _NAMES = (
     "Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor Log Round Sigmoid Sign Sin Sinh "
@@ -100,7 +100,7 @@ def _remainder(fn: Callable[[Array, Array], Array]) -> Operator:
         a, b = _pair(call)
         if not call.ar.is_data(a):
             return fn(a, b)
-        known = (functions.floats(call.ar, x, call.op) for x in (a, b))
+        known = (elementwise.floats(call.ar, x, call.op) for x in (a, b))
         return call.ar.constant(fn(*known))
 
     return run
@@ -109,9 +109,9 @@ def _remainder(fn: Callable[[Array, Array], Array]) -> Operator:
 def _pow(call: Call) -> Tensor:
     if isinstance(call.given["exponent"], (int, float)) and call.dtype.is_floating_point:
         exponent = call.ar.constant(float(call.given["exponent"]))
-        return functions.power(call.ar, call.data("self"), exponent)
+        return elementwise.power(call.ar, call.data("self"), exponent)
     a, b = _pair(call, "self", "exponent")
-    return functions.power(call.ar, a, b) if call.ar.is_data(a) else np.power(a, b)
+    return elementwise.power(call.ar, a, b) if call.ar.is_data(a) else np.power(a, b)
 
 
 def _extremum(largest: bool, second: str = "other") -> Operator:
@@ -143,11 +143,11 @@ def _hardtanh(call: Call) -> Tensor:
 
 
 def _relu6(call: Call) -> Tensor:
-    return call.ar.minimum(functions.positive(call.ar, call.data("self")), call.number(6.0))
+    return call.ar.minimum(elementwise.positive(call.ar, call.data("self")), call.number(6.0))
 
 
 def _hard_sigmoid(call: Call) -> Tensor:
-    return functions.hard_sigmoid(call.ar, call.data("self"), call.rounded(1 / 6), 0.5)
+    return elementwise.hard_sigmoid(call.ar, call.data("self"), call.rounded(1 / 6), 0.5)
 
 
 def _hard_swish(call: Call) -> Tensor:
@@ -158,36 +158,36 @@ def _elu(call: Call) -> Tensor:
     if call.get("input_scale", 1) != 1:
         raise UnsupportedError("elu with an input scale")
     alpha, scale = call.rounded(call.get("alpha", 1.0)), call.rounded(call.get("scale", 1.0))
-    return functions.elu(call.ar, call.data("self"), alpha, scale)
+    return elementwise.elu(call.ar, call.data("self"), alpha, scale)
 
 
 def _selu(call: Call) -> Tensor:
     alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-    return functions.elu(call.ar, call.data("self"), call.rounded(alpha), call.rounded(scale))
+    return elementwise.elu(call.ar, call.data("self"), call.rounded(alpha), call.rounded(scale))
 
 
 def _celu(call: Call) -> Tensor:
-    return functions.celu(call.ar, call.data("self"), call.rounded(call.get("alpha", 1.0)))
+    return elementwise.celu(call.ar, call.data("self"), call.rounded(call.get("alpha", 1.0)))
 
 
 def _leaky_relu(call: Call) -> Tensor:
     slope = call.number(call.get("negative_slope", 0.01))
-    return functions.sloped(call.ar, call.data("self"), slope)
+    return elementwise.sloped(call.ar, call.data("self"), slope)
 
 
 def _prelu(call: Call) -> Tensor:
     x, slope = call.tensor("self"), call.tensor("weight")
     if slope.size > 1 and x.ndim > 1:
         slope = call.move(lambda a: a.reshape(-1, *[1] * (x.ndim - 2)), slope)
-    return functions.sloped(call.ar, x, slope)
+    return elementwise.sloped(call.ar, x, slope)
 
 
 def _softplus(call: Call) -> Tensor:
     x, beta = call.data("self"), call.get("beta", 1)
     if beta == 1:
-        return functions.softplus(call.ar, x)
+        return elementwise.softplus(call.ar, x)
     factor = call.number(float(beta))
-    return call.ar.div(functions.softplus(call.ar, call.ar.mul(factor, x)), factor)
+    return call.ar.div(elementwise.softplus(call.ar, call.ar.mul(factor, x)), factor)
 
 
 def _silu(call: Call) -> Tensor:
@@ -196,7 +196,7 @@ def _silu(call: Call) -> Tensor:
 
 
 def _gelu(call: Call) -> Tensor:
-    return functions.gelu(call.ar, call.data("self"), call.get("approximate", "none") == "tanh")
+    return elementwise.gelu(call.ar, call.data("self"), call.get("approximate", "none") == "tanh")
 
 
 def _rsqrt(ar: Arithmetic, x: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ def _log_to(base: float) -> Operator:
 
 def _compare(fn: Callable[[Array, Array], Array]) -> Operator:
     def run(call: Call) -> Tensor:
-        return functions.compare(call.ar, fn, call.tensor("self"), call.tensor("other"))
+        return elementwise.compare(call.ar, fn, call.tensor("self"), call.tensor("other"))
 
     return run
 
@@ -222,7 +222,7 @@ def _truth(call: Call, x: Any) -> Array:
     """A tensor as booleans."""
     if not call.ar.is_data(x):
         return np.asarray(x).astype(bool)
-    return functions.compare(call.ar, np.not_equal, x, call.ar.constant(0.0))
+    return elementwise.compare(call.ar, np.not_equal, x, call.ar.constant(0.0))
 
 
 def _logical(fn: Callable[..., Array], *names: str) -> Operator:
@@ -257,7 +257,7 @@ def cast(call: Call, x: Any, dtype: torch.dtype) -> Tensor:
     if dtype == torch.bool:
         return _truth(call, x)
     with np.errstate(invalid="ignore"):
-        return np.trunc(functions.floats(ar, x, f"a cast to {dtype}")).astype(numpy_type(dtype))
+        return np.trunc(elementwise.floats(ar, x, f"a cast to {dtype}")).astype(numpy_type(dtype))
 
 
 def _cast(call: Call) -> Tensor:
@@ -282,7 +282,7 @@ TABLE: dict[str, Operator] = {
     "__and__": _bits(np.bitwise_and, "self", "other"),
     "__or__": _bits(np.bitwise_or, "self", "other"),
     "_to_copy": _cast,
-    "abs": _either(functions.absolute, np.abs),
+    "abs": _either(elementwise.absolute, np.abs),
     "add": _sum(1),
     "addcdiv": _added_product(divided=True),
     "addcmul": _added_product(divided=False),
@@ -298,7 +298,7 @@ TABLE: dict[str, Operator] = {
     "elu": _elu,
     "eq": _compare(np.equal),
     "erfc": _of_data(lambda ar, x: ar.sub(ar.constant(1.0), ar.function("Erf", x))),
-    "expm1": _of_data(functions.exp_minus_one),
+    "expm1": _of_data(elementwise.exp_minus_one),
     "floor_divide": _floor_divide,
     "fmod": _remainder(np.fmod),
     "ge": _compare(np.greater_equal),
@@ -307,8 +307,8 @@ TABLE: dict[str, Operator] = {
     "hardsigmoid": _hard_sigmoid,
     "hardswish": _hard_swish,
     "hardtanh": _hardtanh,
-    "isinf": _either(functions.is_inf, lambda a: np.zeros(a.shape, bool)),
-    "isnan": _either(functions.is_nan, lambda a: np.zeros(a.shape, bool)),
+    "isinf": _either(elementwise.is_inf, lambda a: np.zeros(a.shape, bool)),
+    "isnan": _either(elementwise.is_nan, lambda a: np.zeros(a.shape, bool)),
     "le": _compare(np.less_equal),
     "leaky_relu": _leaky_relu,
     "log10": _log_to(10.0),
@@ -322,7 +322,7 @@ TABLE: dict[str, Operator] = {
     "masked_fill": _masked_fill,
     "maximum": _extremum(largest=True),
     "minimum": _extremum(largest=False),
-    "mish": _of_data(functions.mish),
+    "mish": _of_data(elementwise.mish),
     "mul": _arithmetic("mul", np.multiply),
     "ne": _compare(np.not_equal),
     "neg": _either(lambda ar, x: ar.neg(x), np.negative),
@@ -330,7 +330,7 @@ TABLE: dict[str, Operator] = {
     "_prelu_kernel": _prelu,
     "prelu": _prelu,
     "reciprocal": _of_data(lambda ar, x: ar.reciprocal(x)),
-    "relu": _either(functions.positive, lambda a: np.maximum(a, 0)),
+    "relu": _either(elementwise.positive, lambda a: np.maximum(a, 0)),
     "relu6": _relu6,
     "remainder": _remainder(np.mod),
     "rsqrt": _of_data(_rsqrt),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, check_size, numpy_type
-from onebyone.dialects.reference.arithmetic import Array, Tensor
+from onebyone.kernels.arithmetic import Array, Tensor
 
 
 def _made(call: Call, values: Array) -> Tensor:

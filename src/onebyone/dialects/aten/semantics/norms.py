@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, Result
-from onebyone.dialects.base import UnsupportedError
-from onebyone.dialects.reference import kernels
-from onebyone.dialects.reference.arithmetic import Tensor
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels import products
+from onebyone.kernels.arithmetic import Tensor
 
 
 def _affine(call: Call, x: Tensor, scale: Any, bias: Any) -> Tensor:
@@ -20,7 +20,7 @@ def _affine(call: Call, x: Tensor, scale: Any, bias: Any) -> Tensor:
 def _layer_norm(call: Call) -> Result:
     x = call.tensor("input")
     axes = tuple(range(x.ndim - len(call.given["normalized_shape"]), x.ndim))
-    out = kernels.standardize(call.ar, x, axes, call.rounded(call.given["eps"]))
+    out = products.standardize(call.ar, x, axes, call.rounded(call.given["eps"]))
     return _only(call, _affine(call, out, call.optional("weight"), call.optional("bias")))
 
 
@@ -41,7 +41,7 @@ def _rms_norm(call: Call) -> Result:
 
 def _per_channel(call: Call, name: str, rank: int) -> Any:
     value = call.optional(name)
-    return None if value is None else kernels.per_channel(call.ar, value, rank)
+    return None if value is None else products.per_channel(call.ar, value, rank)
 
 
 def _batch_norm(call: Call) -> Result:
@@ -63,7 +63,7 @@ def _instance_norm(call: Call) -> Tensor:
         raise UnsupportedError("an instance norm by statistics")
     x = call.tensor("input")
     eps = call.rounded(call.given["eps"])
-    out = kernels.standardize(call.ar, x, tuple(range(2, x.ndim)), eps)
+    out = products.standardize(call.ar, x, tuple(range(2, x.ndim)), eps)
     scale, bias = (_per_channel(call, name, x.ndim) for name in ("weight", "bias"))
     return _affine(call, out, scale, bias)
 
@@ -72,7 +72,7 @@ def _group_norm(call: Call) -> Result:
     x = call.tensor("input")
     groups: int = call.given["num_groups"] if "num_groups" in call.given else call.given["group"]
     split = call.ar.move(lambda a: a.reshape(a.shape[0], groups, -1), x)
-    out = kernels.standardize(call.ar, split, (2,), call.rounded(call.given["eps"]))
+    out = products.standardize(call.ar, split, (2,), call.rounded(call.given["eps"]))
     out = call.ar.move(lambda a: a.reshape(x.shape), out)
     scale, bias = (_per_channel(call, name, x.ndim) for name in ("weight", "bias"))
     return _only(call, _affine(call, out, scale, bias))

@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 
 from onebyone.dialects.aten.semantics.base import Call, Operator
-from onebyone.dialects.reference import functions, kernels
-from onebyone.dialects.reference.arithmetic import Array, Tensor
+from onebyone.kernels import elementwise, products
+from onebyone.kernels.arithmetic import Array, Tensor
 
 
 def _product(first: str, second: str) -> Operator:
     def run(call: Call) -> Tensor:
-        return functions.matmul(call.ar, call.tensor(first), call.tensor(second))
+        return elementwise.matmul(call.ar, call.tensor(first), call.tensor(second))
 
     return run
 
 
 def _linear(call: Call) -> Tensor:
     x, weight, bias = call.tensor("input"), call.tensor("weight"), call.optional("bias")
-    out = functions.matmul(call.ar, x, call.move(np.transpose, weight))
+    out = elementwise.matmul(call.ar, x, call.move(np.transpose, weight))
     return out if bias is None else call.ar.add(out, bias)
 
 
@@ -33,7 +33,7 @@ def _scaled(call: Call, x: Tensor, name: str) -> Tensor:
 
 def _added(first: str, second: str) -> Operator:
     def run(call: Call) -> Tensor:
-        out = functions.matmul(call.ar, call.data(first), call.data(second))
+        out = elementwise.matmul(call.ar, call.data(first), call.data(second))
         addend = _scaled(call, call.data("self"), "beta")
         return call.ar.add(_scaled(call, out, "alpha"), addend)
 
@@ -44,7 +44,7 @@ def _einsum(call: Call) -> Tensor:
     tensors: list[Any] = list(call.given["tensors"])
     if not any(map(call.ar.is_data, tensors)):
         return np.asarray(np.einsum(call.given["equation"], *tensors))
-    return kernels.einsum(call.ar, call.given["equation"], tensors)
+    return products.einsum(call.ar, call.given["equation"], tensors)
 
 
 def _each(values: int | list[int], count: int) -> list[int]:
@@ -74,9 +74,9 @@ def _conv(call: Call) -> Tensor:
     }  # fmt: skip
     if call.given.get("transposed", "transpose" in call.op):
         extra = _each(call.given["output_padding"], count)
-        out = kernels.conv_transpose(call.ar, x, weight, bias, output_padding=extra, **shared)
+        out = products.conv_transpose(call.ar, x, weight, bias, output_padding=extra, **shared)
     else:
-        out = kernels.conv(call.ar, x, weight, bias, **shared)
+        out = products.conv(call.ar, x, weight, bias, **shared)
     return call.move(_first, out) if single else out
 
 

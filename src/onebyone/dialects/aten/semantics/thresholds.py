@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Operator
-from onebyone.dialects.reference import functions
-from onebyone.dialects.reference.arithmetic import Array, Tensor
+from onebyone.kernels import elementwise
+from onebyone.kernels.arithmetic import Array, Tensor
 
 
 def _chosen(call: Call, condition: Array, a: Tensor, b: Tensor) -> Tensor:
@@ -16,24 +16,24 @@ def _chosen(call: Call, condition: Array, a: Tensor, b: Tensor) -> Tensor:
 
 def _hard_shrink(call: Call) -> Tensor:
     x, bound = call.data("self"), call.number(call.get("lambd", 0.5))
-    beyond = functions.compare(call.ar, np.greater, functions.absolute(call.ar, x), bound)
+    beyond = elementwise.compare(call.ar, np.greater, elementwise.absolute(call.ar, x), bound)
     return _chosen(call, beyond, x, call.number(0.0))
 
 
 def _soft_shrink(call: Call) -> Tensor:
     ar, x, bound = call.ar, call.data("self"), call.number(call.get("lambd", 0.5))
-    above = functions.positive(ar, ar.sub(x, bound))
-    return ar.sub(above, functions.positive(ar, ar.sub(ar.neg(x), bound)))
+    above = elementwise.positive(ar, ar.sub(x, bound))
+    return ar.sub(above, elementwise.positive(ar, ar.sub(ar.neg(x), bound)))
 
 
 def _threshold(call: Call) -> Tensor:
     x = call.data("self")
-    above = functions.compare(call.ar, np.greater, x, call.number(call.given["threshold"]))
+    above = elementwise.compare(call.ar, np.greater, x, call.number(call.given["threshold"]))
     return _chosen(call, above, x, call.number(call.given["value"]))
 
 
 def _log_sigmoid(call: Call) -> Tensor:
-    return call.ar.neg(functions.softplus(call.ar, call.ar.neg(call.data("self"))))
+    return call.ar.neg(elementwise.softplus(call.ar, call.ar.neg(call.data("self"))))
 
 
 def _lerp(call: Call) -> Tensor:
@@ -44,24 +44,24 @@ def _lerp(call: Call) -> Tensor:
 def _sign_bit(call: Call) -> Array:
     x = call.tensor("self")
     zero = call.number(0.0) if call.ar.is_data(x) else np.zeros((), x.dtype)
-    return functions.compare(call.ar, np.less, x, zero)
+    return elementwise.compare(call.ar, np.less, x, zero)
 
 
 def _is_finite(call: Call) -> Array:
     x = call.tensor("self")
     if not call.ar.is_data(x):
         return np.ones(x.shape, bool)
-    return ~(functions.is_nan(call.ar, x) | functions.is_inf(call.ar, x))
+    return ~(elementwise.is_nan(call.ar, x) | elementwise.is_inf(call.ar, x))
 
 
 def _nan_to_num(call: Call) -> Tensor:
     x = call.data("self")
     limits = torch.finfo(call.dtype)
-    infinite = functions.is_inf(call.ar, x)
+    infinite = elementwise.is_inf(call.ar, x)
     positive = np.zeros(x.shape, bool)
     if infinite.any():
-        positive = functions.floats(call.ar, x, call.op) > 0
-    x = _chosen(call, functions.is_nan(call.ar, x), call.number(call.get("nan", 0.0)), x)
+        positive = elementwise.floats(call.ar, x, call.op) > 0
+    x = _chosen(call, elementwise.is_nan(call.ar, x), call.number(call.get("nan", 0.0)), x)
     x = _chosen(call, infinite & positive, call.number(call.get("posinf", limits.max)), x)
     return _chosen(call, infinite & ~positive, call.number(call.get("neginf", limits.min)), x)
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, Result
-from onebyone.dialects.base import UnsupportedError
-from onebyone.dialects.reference import functions, kernels, resizing
-from onebyone.dialects.reference.arithmetic import Array, Tensor
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels import elementwise, products, resizing
+from onebyone.kernels.arithmetic import Array, Tensor
 
 
 def _each(values: Any, count: int) -> list[int]:
@@ -33,14 +33,14 @@ def _pool(count: int, largest: bool, indices: bool = False) -> Operator:
         dilations = _each(call.get("dilation", 1), count)
         declared = [(p, p) for p in _each(call.given["padding"], count)]
         ceil = bool(call.given["ceil_mode"])
-        pads = functions.pool_pads(x.shape[2:], kernel, strides, dilations, declared, ceil)
+        pads = elementwise.pool_pads(x.shape[2:], kernel, strides, dilations, declared, ceil)
         if largest:
-            out = kernels.max_pool(
+            out = products.max_pool(
                 call.ar, x, kernel=kernel, strides=strides, dilations=dilations, pads=pads
             )
         else:
             counted = declared if call.given["count_include_pad"] else [(0, 0)] * count
-            out = kernels.average_pool(
+            out = products.average_pool(
                 call.ar, x, kernel=kernel, strides=strides, dilations=dilations, pads=pads,
                 counted=counted,
             )  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.dialects.reference import functions
-from onebyone.dialects.reference.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels import elementwise
+from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 
 Result: TypeAlias = Tensor | tuple[Tensor | None, ...]
 
@@ -61,7 +61,7 @@ class Call:
 
 def floats(m: Machine, x: Tensor, what: str) -> Array:
     """The real values of an operand that must not depend on random data."""
-    return functions.floats(m.ar, x, what)
+    return elementwise.floats(m.ar, x, what)
 
 
 def ints(m: Machine, x: Tensor, what: str = "an operand") -> list[int]:
@@ -71,7 +71,7 @@ def ints(m: Machine, x: Tensor, what: str = "an operand") -> list[int]:
 
 def move(m: Machine, fn: Callable[..., Array], *xs: Tensor) -> Tensor:
     """Move elements: of exact arrays as they are, of data through the arithmetic."""
-    return functions.move(m.ar, fn, *xs)
+    return elementwise.move(m.ar, fn, *xs)
 
 
 def axes_of(axes: Sequence[int], rank: int) -> tuple[int, ...]:
@@ -83,7 +83,7 @@ def axes_of(axes: Sequence[int], rank: int) -> tuple[int, ...]:
 
 def tensor_value(m: Machine, tensor: ir.TensorProtocol) -> Tensor:
     """A constant as the machine's arithmetic holds it."""
-    array = functions.native(np.asarray(tensor.numpy()))
+    array = elementwise.native(np.asarray(tensor.numpy()))
     return m.ar.constant(array) if array.dtype.kind == "f" else array
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.onnx.semantics.base import (
     Call,
     Machine,
@@ -17,8 +16,9 @@ from onebyone.dialects.onnx.semantics.base import (
     floats,
     move,
 )
-from onebyone.dialects.reference import functions
-from onebyone.dialects.reference.arithmetic import FUNCTIONS, Array, Tensor
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels import elementwise
+from onebyone.kernels.arithmetic import FUNCTIONS, Array, Tensor
 
 # Bounds at least this large bound no float32: Clip(x, 0, 3.4e38) is Relu.
 _NO_BOUND = 3.4e38
@@ -59,7 +59,7 @@ def _reciprocal(m: Machine, call: Call, x: Any) -> Tensor:
 def _pow(m: Machine, call: Call, x: Any, y: Any) -> Tensor:
     if not m.ar.is_data(x):
         return np.power(x, np.asarray(floats(m, y, "an exponent"))).astype(x.dtype)
-    return functions.power(m.ar, x, y)
+    return elementwise.power(m.ar, x, y)
 
 
 def _variadic(name: str, exact: Callable[[Array, Array], Array]) -> Operator:
@@ -118,34 +118,34 @@ def _mean(m: Machine, call: Call, *xs: Any) -> Tensor:
 
 
 def _abs(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.absolute(m.ar, x)
+    return elementwise.absolute(m.ar, x)
 
 
 def _relu(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.positive(m.ar, x) if m.ar.is_data(x) else np.maximum(x, 0)
+    return elementwise.positive(m.ar, x) if m.ar.is_data(x) else np.maximum(x, 0)
 
 
 def _prelu(m: Machine, call: Call, x: Any, slope: Any) -> Tensor:
     if not m.ar.is_data(x):
         return np.where(x < 0, x * slope, x).astype(x.dtype)
-    return functions.sloped(m.ar, x, slope)
+    return elementwise.sloped(m.ar, x, slope)
 
 
 def _leaky_relu(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.sloped(m.ar, x, m.ar.constant(call.float("alpha", 0.01)))
+    return elementwise.sloped(m.ar, x, m.ar.constant(call.float("alpha", 0.01)))
 
 
 def _elu(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.elu(m.ar, x, call.float("alpha", 1.0))
+    return elementwise.elu(m.ar, x, call.float("alpha", 1.0))
 
 
 def _celu(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.celu(m.ar, x, call.float("alpha", 1.0))
+    return elementwise.celu(m.ar, x, call.float("alpha", 1.0))
 
 
 def _selu(m: Machine, call: Call, x: Any) -> Tensor:
     alpha = call.float("alpha", 1.67326319217681884765625)
-    return functions.elu(m.ar, x, alpha, call.float("gamma", 1.05070102214813232421875))
+    return elementwise.elu(m.ar, x, alpha, call.float("gamma", 1.05070102214813232421875))
 
 
 def _thresholded_relu(m: Machine, call: Call, x: Any) -> Tensor:
@@ -154,11 +154,11 @@ def _thresholded_relu(m: Machine, call: Call, x: Any) -> Tensor:
 
 
 def _hard_sigmoid(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.hard_sigmoid(m.ar, x, call.float("alpha", 0.2), call.float("beta", 0.5))
+    return elementwise.hard_sigmoid(m.ar, x, call.float("alpha", 0.2), call.float("beta", 0.5))
 
 
 def _hard_swish(m: Machine, call: Call, x: Any) -> Tensor:
-    return m.ar.mul(x, functions.hard_sigmoid(m.ar, x, float(np.float32(1 / 6)), 0.5))
+    return m.ar.mul(x, elementwise.hard_sigmoid(m.ar, x, float(np.float32(1 / 6)), 0.5))
 
 
 def _shrink(m: Machine, call: Call, x: Any) -> Tensor:
@@ -173,7 +173,7 @@ def _shrink(m: Machine, call: Call, x: Any) -> Tensor:
 
 
 def _softplus(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.softplus(m.ar, x)
+    return elementwise.softplus(m.ar, x)
 
 
 def _softsign(m: Machine, call: Call, x: Any) -> Tensor:
@@ -181,7 +181,7 @@ def _softsign(m: Machine, call: Call, x: Any) -> Tensor:
 
 
 def _mish(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.mish(m.ar, x)
+    return elementwise.mish(m.ar, x)
 
 
 def _swish(m: Machine, call: Call, x: Any) -> Tensor:
@@ -195,20 +195,20 @@ def _quick_gelu(m: Machine, call: Call, x: Any) -> Tensor:
 
 
 def _gelu(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.gelu(m.ar, x, call.text("approximate", "none") == "tanh")
+    return elementwise.gelu(m.ar, x, call.text("approximate", "none") == "tanh")
 
 
 def _bias_gelu(m: Machine, call: Call, x: Any, bias: Any) -> Tensor:
-    return functions.gelu(m.ar, m.ar.add(x, bias), tanh=False)
+    return elementwise.gelu(m.ar, m.ar.add(x, bias), tanh=False)
 
 
 def _fast_gelu(m: Machine, call: Call, x: Any, bias: Any = None) -> Tensor:
-    return functions.gelu(m.ar, x if bias is None else m.ar.add(x, bias), tanh=True)
+    return elementwise.gelu(m.ar, x if bias is None else m.ar.add(x, bias), tanh=True)
 
 
 def _compare(compare: Callable[[Array, Array], Array]) -> Operator:
     def run(m: Machine, call: Call, a: Any, b: Any) -> Tensor:
-        return functions.compare(m.ar, compare, a, b)
+        return elementwise.compare(m.ar, compare, a, b)
 
     return run
 
@@ -239,7 +239,7 @@ def _where(m: Machine, call: Call, condition: Any, a: Any, b: Any) -> Tensor:
 
 
 def _is_nan(m: Machine, call: Call, x: Any) -> Tensor:
-    return functions.is_nan(m.ar, x)
+    return elementwise.is_nan(m.ar, x)
 
 
 def _is_inf(m: Machine, call: Call, x: Any) -> Tensor:

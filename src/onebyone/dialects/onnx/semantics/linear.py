@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.onnx.semantics.base import Call, Machine, Operator, floats, move
-from onebyone.dialects.reference import functions, kernels
-from onebyone.dialects.reference.arithmetic import Tensor
-from onebyone.dialects.reference.kernels import Pads
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels import elementwise, products
+from onebyone.kernels.arithmetic import Tensor
+from onebyone.kernels.products import Pads
 
 
 def _matmul(m: Machine, call: Call, a: Any, b: Any) -> Tensor:
-    return functions.matmul(m.ar, a, b)
+    return elementwise.matmul(m.ar, a, b)
 
 
 def _fused_matmul(m: Machine, call: Call, a: Any, b: Any) -> Tensor:
     a = move(m, lambda x: x.swapaxes(-1, -2), a) if call.get("transA", 0) else a
     b = move(m, lambda x: x.swapaxes(-1, -2), b) if call.get("transB", 0) else b
-    return _scaled(m, functions.matmul(m.ar, a, b), call.float("alpha", 1.0))
+    return _scaled(m, elementwise.matmul(m.ar, a, b), call.float("alpha", 1.0))
 
 
 def _scaled(m: Machine, x: Tensor, factor: float) -> Tensor:
@@ -42,7 +42,7 @@ def _einsum(m: Machine, call: Call, *xs: Any) -> Tensor:
     equation = call.text("equation", "")
     if not any(map(m.ar.is_data, xs)):
         return np.asarray(np.einsum(equation, *xs))
-    return kernels.einsum(m.ar, equation, xs)
+    return products.einsum(m.ar, equation, xs)
 
 
 def _pads(
@@ -71,7 +71,7 @@ def _conv(m: Machine, call: Call, x: Any, w: Any, bias: Any = None) -> Tensor:
     kernel = w.shape[2:]
     strides = call.get("strides", [1] * len(kernel))
     dilations = call.get("dilations", [1] * len(kernel))
-    return kernels.conv(
+    return products.conv(
         m.ar, x, w, bias,
         strides=strides, dilations=dilations, groups=call.get("group", 1),
         pads=_pads(call, x.shape[2:], kernel, strides, dilations),
@@ -99,7 +99,7 @@ def _conv_transpose(m: Machine, call: Call, x: Any, w: Any, bias: Any = None) ->
                 pads.append((0, total))
             else:
                 pads.append((small, large) if mode == "SAME_UPPER" else (large, small))
-    return kernels.conv_transpose(
+    return products.conv_transpose(
         m.ar, x, w, bias,
         strides=strides, dilations=dilations, pads=pads, output_padding=extra,
         groups=call.get("group", 1),
@@ -115,7 +115,7 @@ def _pool_geometry(
     dilations = list(call.get("dilations", [1] * len(kernel)))
     declared = _pads(call, size, kernel, strides, dilations)
     ceil = bool(call.get("ceil_mode", 0))
-    padded = functions.pool_pads(size, kernel, strides, dilations, declared, ceil)
+    padded = elementwise.pool_pads(size, kernel, strides, dilations, declared, ceil)
     return kernel, strides, dilations, declared, padded
 
 
@@ -124,7 +124,7 @@ def _max_pool(m: Machine, call: Call, x: Any) -> Tensor:
         raise UnsupportedError("MaxPool with indices")
     kernel, strides, dilations, _, padded = _pool_geometry(call, x.shape[2:])
     exact = not m.ar.is_data(x)
-    out = kernels.max_pool(
+    out = products.max_pool(
         m.ar, m.ar.constant(x) if exact else x,
         kernel=kernel, strides=strides, dilations=dilations, pads=padded,
     )  # fmt: skip
@@ -134,7 +134,7 @@ def _max_pool(m: Machine, call: Call, x: Any) -> Tensor:
 def _average_pool(m: Machine, call: Call, x: Any) -> Tensor:
     kernel, strides, dilations, declared, padded = _pool_geometry(call, x.shape[2:])
     counted: Pads = declared if call.get("count_include_pad", 0) else [(0, 0)] * len(kernel)
-    return kernels.average_pool(
+    return products.average_pool(
         m.ar, x, kernel=kernel, strides=strides, dilations=dilations, pads=padded, counted=counted
     )
 
@@ -145,7 +145,7 @@ def _lp_pool(m: Machine, call: Call, x: Any) -> Tensor:
     kernel, strides, dilations, _, padded = _pool_geometry(call, x.shape[2:])
     square = m.ar.mul(x, x)
     view = m.ar.move(
-        lambda a: kernels.windows(kernels.pad(a, padded), kernel, strides, dilations), square
+        lambda a: products.windows(products.pad(a, padded), kernel, strides, dilations), square
     )
     total = m.ar.total(view, tuple(range(x.ndim, view.ndim)))
     return m.ar.function("Sqrt", m.ar.move(lambda a: a.reshape(a.shape[: x.ndim]), total))

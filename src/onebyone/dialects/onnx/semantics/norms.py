@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.onnx.semantics.base import (
     Call,
     Machine,
@@ -18,8 +17,9 @@ from onebyone.dialects.onnx.semantics.base import (
     move,
 )
 from onebyone.dialects.onnx.semantics.shapes import operand_axes
-from onebyone.dialects.reference import kernels, resizing
-from onebyone.dialects.reference.arithmetic import Tensor
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels import products, resizing
+from onebyone.kernels.arithmetic import Tensor
 
 
 def _affine(m: Machine, x: Tensor, scale: Any, bias: Any) -> Tensor:
@@ -29,7 +29,7 @@ def _affine(m: Machine, x: Tensor, scale: Any, bias: Any) -> Tensor:
 
 def _layer_norm(m: Machine, call: Call, x: Any, scale: Any = None, bias: Any = None) -> Result:
     axes = tuple(range(call.get("axis", -1) % x.ndim, x.ndim))
-    out = _affine(m, kernels.standardize(m.ar, x, axes, call.float("epsilon", 1e-5)), scale, bias)
+    out = _affine(m, products.standardize(m.ar, x, axes, call.float("epsilon", 1e-5)), scale, bias)
     if call.outputs == 1:
         return out
     mean = m.ar.mean(x, axes)
@@ -49,23 +49,23 @@ def _rms_norm(m: Machine, call: Call, x: Any, scale: Any = None) -> Tensor:
 def _batch_norm(m: Machine, call: Call, x: Any, *parameters: Any) -> Tensor:
     if call.get("training_mode", 0) or call.outputs > 1:
         raise UnsupportedError("BatchNormalization in training mode")
-    scale, bias, mean, variance = (kernels.per_channel(m.ar, p, x.ndim) for p in parameters)
+    scale, bias, mean, variance = (products.per_channel(m.ar, p, x.ndim) for p in parameters)
     shifted = m.ar.add(variance, m.ar.constant(call.float("epsilon", 1e-5)))
     out = m.ar.div(m.ar.sub(x, mean), m.ar.function("Sqrt", shifted))
     return _affine(m, out, scale, bias)
 
 
 def _instance_norm(m: Machine, call: Call, x: Any, scale: Any, bias: Any) -> Tensor:
-    out = kernels.standardize(m.ar, x, tuple(range(2, x.ndim)), call.float("epsilon", 1e-5))
+    out = products.standardize(m.ar, x, tuple(range(2, x.ndim)), call.float("epsilon", 1e-5))
     return _affine(
-        m, out, kernels.per_channel(m.ar, scale, x.ndim), kernels.per_channel(m.ar, bias, x.ndim)
+        m, out, products.per_channel(m.ar, scale, x.ndim), products.per_channel(m.ar, bias, x.ndim)
     )
 
 
 def _group_norm(m: Machine, call: Call, x: Any, scale: Any, bias: Any) -> Tensor:
     groups, channels = call.attributes["num_groups"], x.shape[1]
     split = m.ar.move(lambda a: a.reshape(a.shape[0], groups, -1), x)
-    out = kernels.standardize(m.ar, split, (2,), call.float("epsilon", 1e-5))
+    out = products.standardize(m.ar, split, (2,), call.float("epsilon", 1e-5))
     out = m.ar.move(lambda a: a.reshape(x.shape), out)
     if scale.size != channels:
         # Opset 18 has one scale per group.
@@ -73,7 +73,7 @@ def _group_norm(m: Machine, call: Call, x: Any, scale: Any, bias: Any) -> Tensor
             m.ar.move(lambda a: np.repeat(a, channels // groups), p) for p in (scale, bias)
         )
     return _affine(
-        m, out, kernels.per_channel(m.ar, scale, x.ndim), kernels.per_channel(m.ar, bias, x.ndim)
+        m, out, products.per_channel(m.ar, scale, x.ndim), products.per_channel(m.ar, bias, x.ndim)
     )
 
 
@@ -86,7 +86,7 @@ def _lp_norm(m: Machine, call: Call, x: Any) -> Tensor:
 
 def _mean_variance(m: Machine, call: Call, x: Any) -> Tensor:
     axes = axes_of(call.get("axes", (0, 2, 3)), x.ndim)
-    return kernels.standardize(m.ar, x, axes, 1e-9)
+    return products.standardize(m.ar, x, axes, 1e-9)
 
 
 def _lrn(m: Machine, call: Call, x: Any) -> Tensor:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.onnx.semantics.base import (
     Call,
     Machine,
@@ -18,7 +17,8 @@ from onebyone.dialects.onnx.semantics.base import (
     move,
 )
 from onebyone.dialects.onnx.semantics.shapes import check_size, operand_axes
-from onebyone.dialects.reference.arithmetic import Array, Tensor
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels.arithmetic import Array, Tensor
 
 
 def _concat(m: Machine, call: Call, *xs: Any) -> Tensor:

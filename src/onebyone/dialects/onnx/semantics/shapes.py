@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.dialects.base import UnsupportedError
 from onebyone.dialects.onnx.semantics.base import (
     Call,
     Machine,
@@ -19,7 +18,8 @@ from onebyone.dialects.onnx.semantics.base import (
     move,
     tensor_value,
 )
-from onebyone.dialects.reference.arithmetic import Tensor
+from onebyone.dialects.protocol import UnsupportedError
+from onebyone.kernels.arithmetic import Tensor
 
 # A single tensor of more elements than this (8 GB of float64) is refused, not attempted.
 _SIZE_LIMIT = 1 << 30

@@ -1,0 +1,1 @@
+"""From fx nodes to the engine: names and arguments mapped to meanings."""

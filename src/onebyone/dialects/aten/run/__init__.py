@@ -1,0 +1,1 @@
+"""Exported programs run: by an interpreter of their own, and by PyTorch."""

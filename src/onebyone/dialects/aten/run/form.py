@@ -1,0 +1,73 @@
+"""The canonical form of an exported program."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+
+from onebyone.axes.canonical import Canonical, canonical
+from onebyone.axes.graph import Node
+from onebyone.axes.positional import Kind, Tensor
+from onebyone.dialects.aten.read.table import functional, read
+from onebyone.dialects.aten.values import Native, arguments, fake, size_of, tags_of
+
+
+def canonical_form(program: ExportedProgram, *, by_position: bool = True) -> Canonical:
+    """Hash a program; its layout, and the form of its FC layers, do not count.
+
+    Args:
+        program: what is hashed; values that depend on constants alone are computed first, as
+            exporters to ONNX do.
+        by_position: inputs, outputs and symbols are told apart by position, not by name, so that
+            programs of different dialects can be compared.
+    """
+    return canonical_values(program, by_position=by_position)[0]
+
+
+def canonical_values(
+    program: ExportedProgram, *, by_position: bool = True
+) -> tuple[Canonical, dict[str, str]]:
+    """The canonical form, and the hash behind every tensor's name, reshaped ones included."""
+    lifted = read(functional(program), fold=True)
+
+    def elements(tensor: Tensor) -> np.ndarray[Any, Any]:
+        found = lifted.reader.elements(tensor).detach().contiguous()
+        if found.dtype == torch.bfloat16:
+            return found.view(torch.int16).numpy()
+        return found.numpy()
+
+    found = canonical(lifted.graph, elements, _describe, by_position=by_position)
+    hashes = {
+        tensor.name: found.terms[view.value].digest
+        for tensor, view in lifted.graph.views.items()
+        if view.value in found.terms
+    }
+    return found, hashes
+
+
+def _describe(node: Node) -> Hashable:
+    native: Native = node.natives[0]
+    if node.kind is Kind.SIZES:
+        return "sizes"
+    own = native.node
+    target = own.target
+    if torch.Tag.nondeterministic_seeded in tags_of(target):
+        # Two draws are two values, however equal the nodes that draw them.
+        return (str(target), own.name)
+    given = arguments(own) or dict(enumerate(own.args))
+    return (str(target), tuple((str(key), _told(value)) for key, value in sorted(given.items())))
+
+
+def _told(value: object) -> Hashable:
+    """An argument without names of nodes: a tensor is its place, a size is itself."""
+    if isinstance(value, list | tuple):
+        return tuple(_told(item) for item in value)
+    if not isinstance(value, fx.Node):
+        return str(value)
+    held = fake(value)
+    return str(size_of(held)) if isinstance(held, int | torch.SymInt) else "operand"

@@ -1,0 +1,1 @@
+"""ONNX files in and out: read in place, checked, streamed, written whole or not at all."""

@@ -1,0 +1,1 @@
+"""From ONNX nodes to the engine: names and attributes mapped to meanings."""

@@ -1,0 +1,231 @@
+"""Read an ONNX graph as operations on labelled positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onebyone.axes.positional import Apply, Meaning, Operation, Positional, Regroup, Tensor, Unknown
+from onebyone.axes.sizes import ONE, Size, product
+from onebyone.dialects.onnx.read.fold import Folder
+from onebyone.dialects.onnx.read.shape_values import Evaluator
+
+Shape = tuple[Size, ...]
+
+
+class Reading:
+    """What a handler returns: a meaning, and the result's shape where the labels do not give it."""
+
+    def __init__(self, meaning: Meaning, shape: Shape | None = None) -> None:
+        self.meaning = meaning
+        self.shape = shape
+
+
+Handler = Callable[["Reader", ir.Node], "Reading | Meaning | list[Operation]"]
+
+
+class Reader:
+    """Reads one graph; knows the shape, the type and the contents of its tensors."""
+
+    def __init__(self, model: ir.Model, table: dict[str, Handler], *, fold: bool = False) -> None:
+        self.graph = model.graph
+        self.opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 1))
+        # Before IR version 4 every initializer is listed as an input, and runtimes let no caller
+        # override it; since then an input with an initializer has a default.
+        self.overridable = (model.ir_version or 4) >= 4
+        self.folder = Folder(self.opset) if fold else None
+        self.tensors: dict[ir.Value, Tensor] = {}
+        self.contents = Evaluator(self.shape)
+        self._table = table
+        self._functions = {(key[0], key[1]) for key in model.functions}
+
+    def tensor(self, value: ir.Value) -> Tensor:
+        """The positional tensor of an ONNX value."""
+        if value not in self.tensors:
+            constant = ir.convenience.get_const_tensor(value)
+            is_input = value.is_graph_input() and (self.overridable or constant is None)
+            known = constant is not None and not is_input
+            own = None
+            if constant is not None and known:
+                own = tuple(Size(d) for d in constant.shape.numpy())
+            self.tensors[value] = Tensor(
+                key=value,
+                # A graph output may be declared with symbols and yet be a constant.
+                shape=own or _static_shape(value) or _declared_shape(value),
+                dtype=value.dtype.name.lower() if value.dtype is not None else "",
+                constant=known or (self.folder is not None and self.folder.knows(value)),
+                name=value.name or "",
+                contents=None if is_input else self.contents.get(value),
+            )
+        return self.tensors[value]
+
+    def elements(self, value: ir.Value | None) -> np.ndarray[Any, Any] | None:
+        """The elements of a constant, None where the value is none."""
+        if value is None or not self.tensor(value).constant:
+            return None
+        if self.folder is not None and (found := self.folder.elements(value)) is not None:
+            return found
+        tensor = ir.convenience.get_const_tensor(value)
+        return None if tensor is None else tensor.numpy()
+
+    def shape(self, value: ir.Value | None) -> Shape | None:
+        """The shape of a value, None where the rank is not known or the input is absent."""
+        return None if value is None else self.tensor(value).shape
+
+    def read(self) -> Positional:
+        """All operations of the graph, in its order."""
+        model = Positional()
+        inputs = [self.tensor(value) for value in self.graph.inputs]
+        model.inputs = [tensor for tensor in inputs if not tensor.constant]
+        for node in self.graph:
+            if node.op_type == "Constant" and self.tensor(node.outputs[0]).constant:
+                continue
+            if self.folder is not None and self.folder.fold(node):
+                self.contents.visit(node)
+                continue
+            model.operations += self._operations(node)
+        model.outputs = [self.tensor(value) for value in self.graph.outputs]
+        return model
+
+    def _operations(self, node: ir.Node) -> list[Operation]:
+        inputs = [None if v is None else self.tensor(v) for v in node.inputs]
+        outer = [self.tensor(v) for v in captured(node, self.graph)]
+        self.contents.visit(node)
+        reading = self._meaning(node)
+        if isinstance(reading, list):
+            return reading
+        meaning = reading.meaning
+        for value in node.outputs:
+            self.tensors[value] = Tensor(
+                key=value,
+                shape=self._result_shape(node, value, reading),
+                dtype=value.dtype.name.lower() if value.dtype is not None else "",
+                name=value.name or "",
+                contents=self.contents.get(value),
+            )
+        outputs = [self.tensors[v] for v in node.outputs]
+        if isinstance(meaning, Apply) and len(meaning.results) < len(outputs):
+            meaning = Unknown("an optional result is used")
+        used = [v for v in node.outputs if v.name]
+        if isinstance(meaning, Unknown):
+            outputs = [self.tensors[v] for v in used]
+        return [Operation(node, meaning, (*inputs, *outer), tuple(outputs))]
+
+    def _meaning(self, node: ir.Node) -> Reading | list[Operation]:
+        if node.domain not in ("", "ai.onnx"):
+            if (node.domain, node.op_type) in self._functions:
+                return Reading(Unknown(f"the model's own function {node.op_type} stays a call"))
+            return Reading(Unknown(f"operator {node.domain}::{node.op_type} is not known"))
+        if nested_graphs(node):
+            return Reading(Unknown(f"the body of {node.op_type} is left as it is"))
+        integral = all(
+            self.contents.get(v) is not None and len(self.shape(v) or ()) <= 1 for v in node.outputs
+        )
+        if integral and node.op_type not in ("Shape", "Size"):
+            return Reading(Unknown("shape arithmetic"))
+        handler = self._table.get(node.op_type)
+        if handler is None:
+            return Reading(Unknown(f"operator {node.op_type} is not known"))
+        found = handler(self, node)
+        if isinstance(found, Reading | list):
+            return found
+        return Reading(found)
+
+    def _result_shape(self, node: ir.Node, value: ir.Value, reading: Reading) -> Shape | None:
+        static = _static_shape(value)
+        if static is not None:
+            return static
+        meaning = reading.meaning
+        if isinstance(meaning, Apply):
+            inputs = [None if v is None else self.tensor(v) for v in node.inputs]
+            return label_shape(meaning, inputs, node.outputs.index(value))
+        if isinstance(meaning, Unknown):
+            return reading.shape or _declared_shape(value)
+        if isinstance(meaning, Regroup):
+            return reading.shape
+        source = self.shape(node.inputs[0])
+        assert source is not None
+        return tuple(source[position] for position in meaning.order)
+
+
+def label_shape(meaning: Apply, inputs: Sequence[Tensor | None], number: int) -> Shape | None:
+    """The shape of a result, from the sizes of the labels of its positions."""
+    sizes: dict[str, Size] = dict(meaning.sizes)
+    for tensor, positions in zip(inputs, meaning.operands, strict=False):
+        if tensor is None or positions is None or tensor.shape is None:
+            continue
+        for position, size in zip(positions, tensor.shape, strict=True):
+            if len(position) == 1 and sizes.get(position[0], ONE).is_one:
+                sizes[position[0]] = size
+    if number >= len(meaning.results):
+        return None
+    return tuple(
+        product([sizes.get(label, ONE) for label in position])
+        for position in meaning.results[number]
+    )
+
+
+def synthetic(like: Tensor, shape: Shape | None, name: str) -> Tensor:
+    """A tensor between two operations that one native node stands for."""
+    return Tensor(key=None, shape=shape, dtype=like.dtype, name=name)
+
+
+def _static_shape(value: ir.Value) -> Shape | None:
+    shape = value.shape
+    if shape is None:
+        tensor = ir.convenience.get_const_tensor(value)
+        if tensor is None:
+            return None
+        return tuple(Size(d) for d in tensor.shape.numpy())
+    if not all(isinstance(d, int) and d >= 0 for d in shape.dims):
+        return None
+    return tuple(Size(d) for d in shape.dims if isinstance(d, int))
+
+
+def _declared_shape(value: ir.Value) -> Shape | None:
+    if value.shape is None:
+        return None
+    found: list[Size] = []
+    for position, dim in enumerate(value.shape.dims):
+        if isinstance(dim, int) and dim >= 0:
+            found.append(Size(dim))
+        elif is_symbol(dim):
+            found.append(Size(1, (str(dim),)))
+        else:
+            found.append(Size(1, (f"{value.name}.{position}",)))
+    return tuple(found)
+
+
+def is_symbol(dim: object) -> bool:
+    """Whether a dimension has a name that means the same size wherever it stands.
+
+    Some exporters write -1 or ``?`` for every size that they do not know.
+    """
+    return isinstance(dim, ir.SymbolicDim) and dim.value not in (None, "", "?", "-1")
+
+
+def nested_graphs(node: ir.Node) -> list[ir.Graph]:
+    """The graphs in a node's attributes, those nested in them not counted."""
+    found: list[ir.Graph] = []
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            found.append(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            found += attribute.as_graphs()
+    return found
+
+
+def captured(node: ir.Node, outer: ir.Graph) -> list[ir.Value]:
+    """The values of ``outer`` that the node's nested graphs read, at whatever depth."""
+    read: list[ir.Value | None] = []
+
+    def enter(graph: ir.Graph | ir.Function | ir.GraphView) -> None:
+        read.extend(graph.outputs)
+
+    for graph in nested_graphs(node):
+        for inner in ir.traversal.RecursiveGraphIterator(graph, enter_graph=enter):
+            read += inner.inputs
+    return list(dict.fromkeys(v for v in read if v is not None and v.graph is outer))

@@ -1,0 +1,1 @@
+"""ONNX models run: by an interpreter of their own, and by onnxruntime."""

@@ -1,0 +1,109 @@
+"""ONNX Runtime as the certificate needs it: run a model with its optimizations off or on.
+
+The runtime runs in a process of its own: a file can crash it, and the one who asked whether two
+files are the same should still get an answer.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from onebyone.dialects.onnx.run.program import Program
+from onebyone.dialects.protocol import RuntimeRefusesError, RuntimeUnableError
+from onebyone.kernels.arithmetic import Array
+
+# Beyond this a model in memory is handed over as a file; protobuf stops at 2 GB.
+_IN_MEMORY = 1 << 30
+
+
+class OrtSession:
+    """A model loaded in ONNX Runtime on the CPU.
+
+    Raises:
+        RuntimeUnableError: the runtime does not implement something in the model, or crashed.
+        RuntimeRefusesError: the runtime calls the model invalid.
+    """
+
+    def __init__(self, program: Program, *, optimize: bool) -> None:
+        with _loadable(program) as source:
+            self._number, self._worker = _ask("load", source, optimize)
+
+    def run(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs by name."""
+        if self._worker.poll() is not None:
+            raise RuntimeUnableError("the runtime crashed")
+        return _ask("run", self._number, dict(values))[0]
+
+    def close(self) -> None:
+        """Free the model."""
+        if self._worker.poll() is None:
+            _ask("drop", self._number)
+
+
+_WORKERS: list[subprocess.Popen[bytes]] = []
+
+
+def _worker() -> subprocess.Popen[bytes]:
+    if not _WORKERS or _WORKERS[-1].poll() is not None:
+        command = [sys.executable, "-m", "onebyone.dialects.onnx.run.worker"]
+        # The child finds this package where this process found it.
+        path = os.pathsep.join(p for p in sys.path if p)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        _WORKERS.append(process)
+        atexit.register(process.kill)
+    return _WORKERS[-1]
+
+
+def _ask(*request: Any) -> tuple[Any, subprocess.Popen[bytes]]:
+    worker = _worker()
+    assert worker.stdin is not None and worker.stdout is not None
+    try:
+        pickle.dump(request, worker.stdin)
+        worker.stdin.flush()
+        kind, answer = pickle.load(worker.stdout)
+    except (OSError, EOFError, pickle.UnpicklingError):
+        worker.kill()
+        worker.wait()
+        raise RuntimeUnableError("the runtime crashed") from None
+    except BaseException:
+        # Interrupted between question and answer: the next answer would be another question's.
+        worker.kill()
+        raise
+    if kind == "unable":
+        raise RuntimeUnableError(answer)
+    if kind == "refused":
+        raise RuntimeRefusesError(answer)
+    return answer, worker
+
+
+@contextlib.contextmanager
+def _loadable(program: Program) -> Generator[str | bytes]:
+    source = program.source
+    if isinstance(source, (str, os.PathLike)):
+        yield str(Path(source).resolve())
+        return
+    if isinstance(source, onnx.ModelProto) and source.ByteSize() < _IN_MEMORY:
+        yield source.SerializeToString()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        ir.save(program.model, path, external_data="model.data")
+        yield str(path)
