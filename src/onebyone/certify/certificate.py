@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from onebyone.errors import OutputError
+
 # What no layer speaks about; stated in every certificate.
 NOT_PROVED = (
     "the runtime's kernels: rounding is measured on the inputs tried, not bounded for all inputs",
@@ -118,3 +120,13 @@ class Certificate:
     def to_dict(self) -> dict[str, Any]:
         """The whole certificate as plain data."""
         return asdict(self) | {"verdict": str(self.verdict), "exit_code": self.exit_code}
+
+
+class DiffersError(OutputError):
+    """A result that differs from the original was not written; ``certificate`` has the witness."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        super().__init__(
+            "the result differs from the original, so nothing was written; please report this"
+        )
+        self.certificate = certificate

@@ -300,7 +300,7 @@ class Forms:
                 lead = indices[: len(indices) - 2]
                 if tuple(i for group in lead for i in group) == self._batch(node, number):
                     groupings[lead] = None
-        flat = self.orders.dialect.flat_products
+        flat = self.orders.natives.flat_products
         if flat:
             groupings[(self._batch(node, own.data),)] = None
         for lead in groupings:

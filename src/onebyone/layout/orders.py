@@ -4,39 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from onebyone.axes.graph import AxisGraph, Node, Order, Value, order_of
+from onebyone.axes.natives import Natives
 from onebyone.axes.positional import Kind
 from onebyone.layout.any_order import Slotted
 from onebyone.layout.contraction import Roles, roles
 from onebyone.layout.targets import Target
-
-
-class Abilities(Protocol):
-    """What a plan must ask the dialect: facts about native nodes, never their names."""
-
-    def is_convolution(self, node: Node) -> bool:
-        """Whether a Contract's native node is a convolution."""
-        ...
-
-    def is_linear(self, node: Node) -> bool:
-        """Whether a Contract's native node is a matrix product with the weight on the right."""
-        ...
-
-    def is_product(self, node: Node) -> bool:
-        """Whether a Contract's native node multiplies its factors in the forms that it reads."""
-        ...
-
-    @property
-    def flat_products(self) -> bool:
-        """Whether a matrix product has one batch position, so that more cost reshapes."""
-        ...
-
-    def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
-        """Whether an ALONG node can be written with its axes at these places."""
-        ...
-
 
 # Orders that a value may take; more are not worth the solver's time.
 _LIMIT = 14
@@ -52,7 +26,7 @@ class Orders:
     target: Target
     batch: dict[Value, frozenset[int]]
     kept: dict[Node, str]
-    dialect: Abilities
+    natives: Natives
 
     def __post_init__(self) -> None:
         self.found: dict[Value, dict[Order, None]] = {v: {} for v in self.graph.values}
@@ -182,12 +156,12 @@ class Orders:
 
     def is_convolution(self, node: Node) -> bool:
         """Whether the native node already is in the form of a convolution."""
-        return self.dialect.is_convolution(node)
+        return self.natives.is_convolution(node)
 
     def is_linear(self, node: Node) -> bool:
         """Whether the native node is a matrix product with the weight on the right."""
-        return self.dialect.is_linear(node)
+        return self.natives.is_linear(node)
 
     def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
         """Whether the native operator can read whole lines in this order of slots."""
-        return self.dialect.along_fits(node, slots)
+        return self.natives.along_fits(node, slots)

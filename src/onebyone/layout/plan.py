@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, order_of
-from onebyone.axes.positional import Kind
+from onebyone.axes.natives import Natives
 from onebyone.axes.sizes import Size, product
 from onebyone.layout.contraction import batch_axes
 from onebyone.layout.forms import Formed, Forms, Move
-from onebyone.layout.orders import Abilities, Orders
+from onebyone.layout.orders import Orders
 from onebyone.layout.solve import Choice, Problem, Solution, Variant, solve
 from onebyone.layout.targets import Target
 from onebyone.layout.variants import size_in_bytes, variants
@@ -40,7 +40,7 @@ class Plan:
 def make_plan(
     graph: AxisGraph,
     target: Target,
-    dialect: Abilities,
+    natives: Natives,
     kept: dict[Node, str],
     *,
     seconds: float = 20.0,
@@ -50,11 +50,11 @@ def make_plan(
     Args:
         graph: the model.
         target: costs and the wanted form.
-        dialect: answers questions about native nodes.
+        natives: answers questions about native nodes.
         kept: FC layers that must keep their form.
         seconds: time limit of the solver; a smaller gap may be left where it strikes.
     """
-    orders = Orders(graph, target, batch_axes(graph), kept, dialect)
+    orders = Orders(graph, target, batch_axes(graph), kept, natives)
     options = [variants(orders, node) for node in graph.nodes]
     problem = _order_problem(graph, target, options)
     solution = solve(problem, seconds=seconds * 0.7, negligible=1.0)
@@ -159,11 +159,3 @@ def transposes_before(graph: AxisGraph) -> list[int]:
         if order_of(source.form) != order_of(target.form) and not source.value.constant:
             found.append(size_in_bytes(source.value))
     return found
-
-
-def is_layer(node: Node) -> bool:
-    """Whether a node is an FC layer: a sum of products with a constant weight."""
-    if node.kind is not Kind.CONTRACT:
-        return False
-    a, b = node.operands[0], node.operands[1]
-    return a is not None and b is not None and a.value.derived != b.value.derived

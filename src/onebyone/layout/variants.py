@@ -142,7 +142,7 @@ def _contract(orders: Orders, node: Node) -> Iterator[Variant]:
     own = orders.roles[node]
     forms = orders.target.forms
     if not own.constant or node in orders.kept:
-        yield native(node) if orders.dialect.is_product(node) else _as_parts(orders, node, own)
+        yield native(node) if orders.natives.is_product(node) else _as_parts(orders, node, own)
         if not own.constant:
             yield from _products(orders, node, own)
         return
