@@ -12,10 +12,10 @@ from typing import cast
 
 import numpy as np
 
-from onebyone.axes.canonical import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest
 from onebyone.axes.graph import Node, Use, Value
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import Size, product
+from onebyone.axes.terms import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest
 
 _FLOATS = ("double", "float", "float16")
 

@@ -10,9 +10,10 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from onebyone.axes.canonical import Canonical, canonical
+from onebyone.axes.canonical import canonical
 from onebyone.axes.graph import Node
 from onebyone.axes.positional import Kind, Tensor
+from onebyone.axes.terms import Canonical
 from onebyone.dialects.aten.read.table import functional, read
 from onebyone.dialects.aten.values import Native, arguments, fake, size_of, tags_of
 
