@@ -16,10 +16,12 @@ from onebyone.dialects.onnx.natives import (
 )
 from onebyone.dialects.onnx.read.table import read
 from onebyone.dialects.onnx.write.dead import remove_dead
-from onebyone.dialects.onnx.write.writer import Emitter
+from onebyone.dialects.onnx.write.express import can_write
+from onebyone.dialects.onnx.write.writer import Writer
 from onebyone.layout.plan import is_layer, make_plan, remaining_moves, transposes_before
 from onebyone.layout.selection import kept_layers
 from onebyone.layout.targets import Target
+from onebyone.lower.stays import mark_stays
 from onebyone.report import Report
 from onebyone.transforms.fold import fold_biases
 
@@ -38,6 +40,7 @@ class Planned:
         lifted = read(model)
         self.graph, self._reader = lifted.graph, lifted.reader
         fold_biases(self.graph)
+        mark_stays(self.graph, can_write)
         opset = lifted.reader.opset
         kept = kept_layers(
             self.graph,
@@ -60,7 +63,7 @@ class Planned:
     def emit(self) -> None:
         """Rewrite the model."""
         before = list(self.model.graph)
-        Emitter(self.model, self.plan, self._reader).run()
+        Writer(self.model, self.plan, self._reader).run()
         if list(self.model.graph) != before and (self.model.ir_version or 4) < 4:
             self._unlist_initializers()
         for value, (_, type_, shape) in zip(self.model.graph.outputs, self._declared, strict=True):
