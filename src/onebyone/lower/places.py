@@ -92,6 +92,14 @@ def first_normalized(node: Node, variant: Variant) -> int:
     return next(iter(normalized(node, variant)), len(variant.reads[0]) - 1)
 
 
+def norm_groups(node: Node, variant: Variant) -> int:
+    """How many groups the channels of a group norm have, which are at position 1."""
+    use = operand(node, 0)
+    channels = variant.reads[0][1]
+    groups = tuple(axis for axis in channels if use.indices[axis] not in node.along)
+    return fixed_shape(use.value, (groups,))[0]
+
+
 def replaced(node: Node, variant: Variant, number: int = 0) -> list[int]:
     """The position of each replaced group of an operand of an AXIS node.
 

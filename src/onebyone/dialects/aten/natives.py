@@ -13,9 +13,9 @@ from onebyone.axes.sizes import product
 from onebyone.dialects.aten.read.contract import CONVOLUTIONS
 from onebyone.dialects.aten.read.reader import Reader
 from onebyone.dialects.aten.values import Native, fake, op_name, shape_of
-from onebyone.dialects.aten.write.express import data_and_weight, use_of
-from onebyone.layout.contraction import layer_case
+from onebyone.layout.contraction import layer_case, roles
 from onebyone.layout.plan import Plan, is_layer
+from onebyone.lower.places import operand
 from onebyone.report import Counts, Layer
 
 RESHAPES = (
@@ -41,7 +41,7 @@ class AtenAbilities:
 
     def is_linear(self, node: Node) -> bool:
         """Whether a Contract's native node is a matrix product with the weight on the right."""
-        return node.natives[0].op in _LINEAR and use_of(node, 1).value.derived
+        return node.natives[0].op in _LINEAR and operand(node, 1).value.derived
 
     def is_product(self, node: Node) -> bool:
         """Whether it is a matrix product by itself, and no part of a fused attention."""
@@ -59,7 +59,7 @@ class AtenAbilities:
 
 def layer_name(reader: Reader, node: Node) -> str:
     """The module that owns the weight, as its name in the program; else that of the fx node."""
-    weight = use_of(node, data_and_weight(node)[1]).value
+    weight = operand(node, roles(node).weight).value
     key = weight.tensor.key
     if isinstance(key, fx.Node) and key in reader.targets:
         return reader.targets[key].removesuffix(".weight")
@@ -68,7 +68,7 @@ def layer_name(reader: Reader, node: Node) -> str:
 
 def keep_reason(node: Node, form: str) -> str | None:
     """Why an FC layer must keep its form, None where it need not."""
-    value = use_of(node, data_and_weight(node)[1]).value
+    value = operand(node, roles(node).weight).value
     origin = _unpacked(value)
     if origin is not None:
         return f"its weight is unpacked at run time, by {origin}"
@@ -139,8 +139,9 @@ def _plain(sizes: Sequence[object]) -> tuple[int | str, ...]:
 
 def _fc_layer(node: Node, reader: Reader, plan: Plan) -> Layer:
     native: Native = node.natives[0]
-    data, weight = data_and_weight(node)
-    x, w, result = use_of(node, data), use_of(node, weight), node.results[0]
+    part = roles(node)
+    data, weight = part.data, part.weight
+    x, w, result = operand(node, data), operand(node, weight), node.results[0]
     before = _form_name(native.op, w, w.form)
     after, case, status = before, layer_case(node, x, x.form), "unchanged"
     variant = plan.forms.nodes[node]
@@ -174,7 +175,7 @@ def _shape(use: Use, form: Form) -> tuple[int | str, ...]:
 
 def native_case(node: Node) -> str:
     """The case of a layer in its native form."""
-    x = use_of(node, data_and_weight(node)[0])
+    x = operand(node, roles(node).data)
     return layer_case(node, x, x.form)
 
 
