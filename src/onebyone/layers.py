@@ -13,6 +13,7 @@ from onebyone.errors import InputError
 from onebyone.layout.contraction import layer_case, roles
 from onebyone.layout.plan import Plan
 from onebyone.layout.targets import Target
+from onebyone.lower.places import operand, shape
 from onebyone.report import Layer, Status
 
 # Through these a layer is still next to what stands behind them.
@@ -27,15 +28,9 @@ def is_layer(node: Node) -> bool:
     return a is not None and b is not None and a.value.derived != b.value.derived
 
 
-def data_and_weight(layer: Node) -> tuple[int, int]:
-    """The numbers of the operands of an FC layer that are its data and its weight."""
-    places = roles(layer)
-    return places.data, places.weight
-
-
 def native_case(layer: Node) -> str:
     """The case of a layer in its native form: ``pointwise``, ``patch`` or ``whole``."""
-    data = _use(layer, data_and_weight(layer)[0])
+    data = operand(layer, roles(layer).data)
     return layer_case(layer, data, data.form)
 
 
@@ -107,7 +102,7 @@ class Classes:
             words.add("grouped")
         near = (
             *self._walk(result, self._readers),
-            *self._walk(_use(layer, places.data).value, _writers),
+            *self._walk(operand(layer, places.data).value, _writers),
         )
         if any(map(_is_product, near)):
             words.add("attention")
@@ -173,10 +168,10 @@ def is_matrix_product(operator: str) -> bool:
 
 
 def _row(node: Node, natives: Natives, plan: Plan) -> Layer:
-    data, weight = data_and_weight(node)
-    x, w, result = _use(node, data), _use(node, weight), node.results[0]
+    part = roles(node)
+    x, w, result = operand(node, part.data), operand(node, part.weight), node.results[0]
     variant = plan.forms.nodes[node]
-    x_form, w_form = variant.reads[data], variant.reads[weight]
+    x_form, w_form = variant.reads[part.data], variant.reads[part.weight]
     operator = natives.operator(node)
     before = _disguise(operator, natives.is_convolution(node), w, w.form)
     after, case = before, layer_case(node, x, x.form)
@@ -203,12 +198,6 @@ def _row(node: Node, natives: Natives, plan: Plan) -> Layer:
     )
 
 
-def _use(node: Node, number: int) -> Use:
-    use = node.operands[number]
-    assert use is not None
-    return use
-
-
 def _disguise(operator: str, convolves: bool, weight: Use, form: Form) -> str:
     """Operator and kernel, as ``Conv 3x3``."""
     if not convolves:
@@ -217,5 +206,5 @@ def _disguise(operator: str, convolves: bool, weight: Use, form: Form) -> str:
 
 
 def _shape(use: Use, form: Form) -> tuple[int | str, ...]:
-    sizes = [product([use.value.sizes[axis] for axis in group]) for group in form]
+    sizes = shape(use.value, form)
     return tuple(str(size) if size.known is None else size.known for size in sizes)

@@ -77,6 +77,7 @@ class Node:
         natives: the native nodes that it stands for, in order.
         inner: results of its natives but the last, which nothing else reads.
         spread: True where a change of form stands between its natives.
+        stays: True where no dialect can write it in other forms than those that it came with.
         reason: for OPAQUE, why it was not understood.
     """
 
@@ -94,6 +95,7 @@ class Node:
     natives: tuple[Any, ...] = ()
     inner: tuple[Use, ...] = ()
     spread: bool = False
+    stays: bool = False
     reason: str = ""
 
     @property

@@ -271,6 +271,7 @@ class _Bind:
             attrs=meaning.attrs,
             pinned=frozenset(pinned | meaning.fixed),
             natives=(operation.native,),
+            stays=meaning.stays,
         )
         for tensor, positions in zip(operation.outputs, meaning.results, strict=True):
             value = self._value(tensor, node)

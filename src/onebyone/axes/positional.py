@@ -47,6 +47,8 @@ class Apply:
         axis_in: for AXIS, the positions of each operand that are replaced, one by one...
         axis_out: ... by these positions of each result.
         fixed: operands that have labels and yet are read as they came.
+        stays: it is understood, and yet there is no way to write it in other forms: it keeps its
+            layout.
     """
 
     kind: Kind
@@ -59,6 +61,7 @@ class Apply:
     axis_in: tuple[tuple[Position, ...], ...] = ()
     axis_out: tuple[tuple[Position, ...], ...] = ()
     fixed: frozenset[int] = frozenset()
+    stays: bool = False
 
 
 @dataclass(frozen=True)

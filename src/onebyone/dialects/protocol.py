@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from onebyone.axes.graph import AxisGraph
+from onebyone.axes.graph import AxisGraph, Node
 from onebyone.axes.natives import Natives
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.layout.plan import Plan
@@ -295,6 +295,15 @@ class Dialect(Protocol[M, S]):
 
     def lift(self, model: M) -> Lifted[M, S]:
         """Read a model; what no output depends on is dropped."""
+        ...
+
+    def can_write(self, node: Node, alone: bool) -> bool:
+        """Whether a node can be written in other forms than those that it came with.
+
+        Args:
+            node: of the axis graph.
+            alone: no other node stands for the same native node.
+        """
         ...
 
     def write(self, lifted: Lifted[M, S], plan: Plan) -> Written[M]:

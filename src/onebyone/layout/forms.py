@@ -195,7 +195,7 @@ class Forms:
             and picked.writes == tuple(order_of(form) for form in native.writes)
         ):
             yield native
-        if picked.tag == "native" and node.kind is not Kind.NORM:
+        if picked.tag == "native" and (node.stays or node.kind is not Kind.NORM):
             yield native
         elif node.kind in FREE_KINDS:
             yield from self._free(node)

@@ -28,7 +28,9 @@ def size_in_bytes(value: Value) -> int:
 
 def variants(orders: Orders, node: Node) -> list[Variant]:
     """All variants of a node; never empty."""
-    if node.kind is Kind.CONTRACT:
+    if node.stays:
+        found: list[Variant] = []
+    elif node.kind is Kind.CONTRACT:
         found = list(_contract(orders, node))
     elif node.kind in FREE_KINDS:
         found = [_priced(orders.target, node, variant) for variant in _free(orders, node)]

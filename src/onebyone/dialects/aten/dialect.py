@@ -8,12 +8,14 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
+from onebyone.axes.graph import Node
 from onebyone.dialects.aten import files
 from onebyone.dialects.aten.natives import AtenNatives, counts
 from onebyone.dialects.aten.read.reader import Reader
 from onebyone.dialects.aten.read.table import functional, read
 from onebyone.dialects.aten.run.program import Program
-from onebyone.dialects.aten.write.writer import Emitter
+from onebyone.dialects.aten.write.express import can_write
+from onebyone.dialects.aten.write.writer import Writer
 from onebyone.dialects.protocol import Dialect, Lifted, Written
 from onebyone.errors import InputError
 from onebyone.layout.plan import Plan
@@ -46,13 +48,17 @@ class AtenDialect:
         lifted = read(program)
         return Lifted(program, lifted.graph, AtenNatives(lifted.reader), lifted.reader)
 
+    def can_write(self, node: Node, alone: bool) -> bool:
+        """Whether a node can be written in other forms than those that it came with."""
+        return can_write(node, alone)
+
     def write(
         self, lifted: Lifted[ExportedProgram, Reader], plan: Plan
     ) -> Written[ExportedProgram]:
         """A new program with the same signature."""
-        emitter = Emitter(lifted.model, plan, lifted.source)
-        program = emitter.run()
-        return Written(program, tuple(emitter.constants.changed))
+        writer = Writer(lifted.model, plan, lifted.source)
+        program = writer.run()
+        return Written(program, tuple(writer.weights))
 
     def counts(self, model: ExportedProgram, fc_layers: int) -> Counts:
         """Nodes by kind."""

@@ -12,7 +12,8 @@ from onebyone.axes.positional import Kind
 from onebyone.dialects.aten.read.contract import CONVOLUTIONS
 from onebyone.dialects.aten.read.reader import Reader
 from onebyone.dialects.aten.values import Native, fake, op_name, shape_of
-from onebyone.layers import data_and_weight
+from onebyone.layout.contraction import roles
+from onebyone.lower.places import operand
 from onebyone.report import Counts, Layer
 
 RESHAPES = (
@@ -122,9 +123,7 @@ def counts(graph: fx.Graph, fc_layers: int) -> Counts:
 
 
 def _weight(node: Node) -> Value:
-    weight = node.operands[data_and_weight(node)[1]]
-    assert weight is not None
-    return weight.value
+    return operand(node, roles(node).weight).value
 
 
 def _unpacked(value: Value) -> str | None:

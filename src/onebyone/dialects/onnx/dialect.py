@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from onebyone.axes.graph import Node
 from onebyone.dialects.onnx.files import save
 from onebyone.dialects.onnx.files.dims import fix_dims
 from onebyone.dialects.onnx.files.load import as_model
@@ -18,7 +19,8 @@ from onebyone.dialects.onnx.read.reader import Reader
 from onebyone.dialects.onnx.read.table import read
 from onebyone.dialects.onnx.run.program import Program
 from onebyone.dialects.onnx.write.dead import remove_dead
-from onebyone.dialects.onnx.write.writer import Emitter
+from onebyone.dialects.onnx.write.express import can_write
+from onebyone.dialects.onnx.write.writer import Writer
 from onebyone.dialects.protocol import Dialect, Lifted, Written
 from onebyone.layout.plan import Plan
 from onebyone.report import Counts
@@ -66,11 +68,15 @@ class OnnxDialect:
         natives = OnnxNatives(lifted.reader.opset)
         return Lifted(model, lifted.graph, natives, Source(lifted.reader, declared))
 
+    def can_write(self, node: Node, alone: bool) -> bool:
+        """Whether a node can be written in other forms than those that it came with."""
+        return can_write(node, alone)
+
     def write(self, lifted: Lifted[ir.Model, Source], plan: Plan) -> Written[ir.Model]:
         """Rewrite the lifted model in place."""
         model = lifted.model
         before = list(model.graph)
-        Emitter(model, plan, lifted.source.reader).run()
+        Writer(model, plan, lifted.source.reader).run()
         if list(model.graph) != before and (model.ir_version or 4) < 4:
             _unlist_initializers(model)
         for value, (type_, shape) in zip(model.graph.outputs, lifted.source.declared, strict=True):
