@@ -1,7 +1,7 @@
 """What the certificate needs of a model, whatever dialect it is written in.
 
-Nothing here imports a framework. `onebyone.dialects.onnx.run.program.Program` and
-`onebyone.dialects.aten.run.program.Program` are the two models that there are.
+Nothing here imports a framework. `onebyone.dialects.onnx.run.model.OnnxModel` and
+`onebyone.dialects.aten.run.model.ExportedModel` are the two models that there are.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Form:
+class CanonicalForm:
     """The canonical form of a model.
 
     Attributes:
@@ -138,7 +138,7 @@ class Session(Protocol):
         ...
 
 
-class Program(Protocol):
+class Model(Protocol):
     """A model to certify; never altered.
 
     Attributes:
@@ -179,7 +179,7 @@ class Program(Protocol):
         """Every constant that is read."""
         ...
 
-    def form(self, *, by_position: bool = False) -> Form:
+    def form(self, *, by_position: bool = False) -> CanonicalForm:
         """The canonical form.
 
         Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from onebyone.errors import InputError
 
 if TYPE_CHECKING:
-    from onebyone.dialects.protocol import Program
+    from onebyone.dialects.protocol import Model
 
 PROGRAM_SUFFIX = ".pt2"
 
@@ -32,7 +32,7 @@ def need_torch() -> None:
         raise InputError("PyTorch programs need torch: pip install 'onebyone[torch]'")
 
 
-def opened(model: Any) -> Program:
+def opened(model: Any) -> Model:
     """A model of any dialect, for the certificate.
 
     Raises:
@@ -40,7 +40,9 @@ def opened(model: Any) -> Program:
     """
     if is_program(model):
         need_torch()
-        from onebyone.dialects.aten.run.program import Program
-    else:
-        from onebyone.dialects.onnx.run.program import Program
-    return Program(model)
+        from onebyone.dialects.aten.run.model import ExportedModel
+
+        return ExportedModel(model)
+    from onebyone.dialects.onnx.run.model import OnnxModel
+
+    return OnnxModel(model)
