@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from onebyone.dialects.registry import is_program, need_torch
 from onebyone.errors import InputError
-from onebyone.layout.targets import Target, find_target
+from onebyone.layout.find_target import find_target
+from onebyone.layout.targets import Target
 from onebyone.report import Report
 
 if TYPE_CHECKING:

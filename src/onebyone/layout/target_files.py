@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from onebyone.errors import InputError
-from onebyone.layout.targets import CLASSES, FORMS, Price, Target, find_target, shipped
+from onebyone.layout.targets import CLASSES, FORMS, Price, Target
 
 _LARGEST = 1_000_000
 _COSTS = (
@@ -36,8 +36,12 @@ _KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-def read_target(path: Path) -> Target:
+def read_target(path: Path, bases: Mapping[str, Target]) -> Target:
     """A target from a TOML file.
+
+    Args:
+        path: the file.
+        bases: the targets that a file may start from, by name.
 
     Raises:
         InputError: the file cannot be read, or an entry is wrong.
@@ -50,21 +54,22 @@ def read_target(path: Path) -> Target:
         raise InputError(f"{path}: cannot read the target: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: this is no text; give a TOML file") from None
-    return parse_target(text, path.stem, str(path))
+    return parse_target(text, path.stem, str(path), bases)
 
 
-def parse_target(text: str, name: str, where: str) -> Target:
+def parse_target(text: str, name: str, where: str, bases: Mapping[str, Target]) -> Target:
     """A target from TOML text.
 
     Args:
         text: the TOML.
         name: the target's name where the text gives none.
         where: how errors call the text.
+        bases: the targets that the text may start from, by name.
 
     Raises:
         InputError: names ``where``, the line, the fact and the cure.
     """
-    return _File(text, where).target(name)
+    return _File(text, where).target(name, bases)
 
 
 class _File:
@@ -80,13 +85,13 @@ class _File:
         except RecursionError:
             raise InputError(f"{where}: no valid TOML: nested too deeply") from None
 
-    def target(self, name: str) -> Target:
+    def target(self, name: str, bases: Mapping[str, Target]) -> Target:
         for table in _KEYS:
             self._check_keys(table)
         costs, refuse = self._table("cost"), self._table("refuse")
         base = Target(name, "conv")
         if "base" in self.data:
-            base = find_target(self._one_of("", "base", shipped()))
+            base = bases[self._one_of("", "base", tuple(bases))]
         changes: dict[str, Any] = {"name": name}
         if "name" in self.data:
             changes["name"] = self._entry("", "name", _is_text, "a text in quotes")
