@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from onebyone.axes.graph import AxisGraph, Node, Value
 from onebyone.axes.positional import Kind
-from onebyone.layout.contraction import roles
+from onebyone.layout.contraction import roles_of
 
 _FREE = (Kind.POINTWISE, Kind.ALONG, Kind.AXIS, Kind.REDUCE)
 
@@ -28,7 +28,7 @@ class Classes:
     def of(self, layer: Node) -> frozenset[str]:
         """The classes of an FC layer."""
         found: set[str] = set()
-        own = roles(layer)
+        own = roles_of(layer)
         result, x = layer.results[0].value, layer.operands[own.data]
         assert x is not None
         if own.batch:

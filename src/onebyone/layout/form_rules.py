@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from onebyone.axes.graph import Form, Node, Order, Use
 from onebyone.axes.positional import Kind
 from onebyone.layout.any_order import Slots, Slotted
-from onebyone.layout.contraction import Roles
-from onebyone.layout.convolution import ConvOrder
+from onebyone.layout.contraction import ConvOrder, Roles
 from onebyone.layout.solve import Variant
 
 

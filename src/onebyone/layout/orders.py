@@ -9,7 +9,7 @@ from typing import Protocol
 from onebyone.axes.graph import AxisGraph, Node, Order, Value, order_of
 from onebyone.axes.positional import Kind
 from onebyone.layout.any_order import Slotted
-from onebyone.layout.contraction import Roles, roles
+from onebyone.layout.contraction import Roles, roles_of
 from onebyone.layout.targets import Target
 
 
@@ -57,7 +57,7 @@ class Orders:
     def __post_init__(self) -> None:
         self.found: dict[Value, dict[Order, None]] = {v: {} for v in self.graph.values}
         self.slotted = {n: Slotted(n) for n in self.graph.nodes if n.kind in FREE_KINDS}
-        self.roles = {n: roles(n) for n in self.graph.nodes if n.kind is Kind.CONTRACT}
+        self.roles = {n: roles_of(n) for n in self.graph.nodes if n.kind is Kind.CONTRACT}
         self._consumers = self.graph.consumers()
         self._dirty: dict[Node, None] = {}
         for view in self.graph.views.values():

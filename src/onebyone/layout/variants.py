@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from onebyone.axes.graph import Node, Order, Use, Value, order_of
+from onebyone.axes.graph import Node, Order, Use, order_of
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
-from onebyone.layout.contraction import Roles
-from onebyone.layout.convolution import ConvOrder, parse, parse_without_channels
+from onebyone.layout.contraction import ConvOrder, Roles, parse_convolution, parse_without_channels
+from onebyone.layout.cost import move_cost, size_in_bytes
 from onebyone.layout.orders import FREE_KINDS, Orders
 from onebyone.layout.solve import Variant
 from onebyone.layout.targets import Target
 
-_BYTES = {"double": 8, "float64": 8, "int64": 8, "uint64": 8, "float16": 2, "bfloat16": 2}
 # In bytes: of equal plans the one that leaves more nodes as they are.
 _MOVED = 0.01
-_NARROW = ("bool", "int8", "uint8")
-
-
-def size_in_bytes(value: Value) -> int:
-    """Bytes of a value, symbols taken as 64."""
-    width = 1 if value.dtype in _NARROW else _BYTES.get(value.dtype, 4)
-    return value.elements.estimate() * width
 
 
 def variants(orders: Orders, node: Node) -> list[Variant]:
@@ -165,8 +157,6 @@ def layer_cost(target: Target, node: Node, own: Roles, form: str) -> float:
 
 def _as_parts(orders: Orders, node: Node, own: Roles) -> Variant:
     """A product inside a fused native node: by itself it needs its second factor transposed."""
-    from onebyone.layout.plan import move_cost
-
     found = native(node)
     cost = move_cost(_operand(node, own.weight).value, orders.target)
     return found if orders.target.strided else replace(found, cost=cost)
@@ -218,7 +208,7 @@ def _convolutions(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
 
 def conv_orders(indices: Sequence[int], own: Roles, marked: set[int]) -> list[ConvOrder]:
     """The readings of an order as a convolution's input, the preferred one first."""
-    found = parse(indices, own)
+    found = parse_convolution(indices, own)
     if found is not None:
         return [found]
     lead = 0
