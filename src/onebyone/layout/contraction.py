@@ -63,38 +63,38 @@ def batch_axes(graph: AxisGraph) -> dict[Value, frozenset[int]]:
     A static batch of 1 has no axis; so a value may have none. Used for preferences only: a wrong
     guess costs speed, never correctness.
     """
-    found: dict[Value, frozenset[int]] = {value: frozenset() for value in graph.values}
+    batch: dict[Value, frozenset[int]] = {value: frozenset() for value in graph.values}
     for tensor in graph.inputs:
         view = graph.views[tensor]
         if len(view.form) > 1:
-            found[view.value] = frozenset(view.form[0])
+            batch[view.value] = frozenset(view.form[0])
     for node in graph.nodes:
         if node.kind in (Kind.OPAQUE, Kind.WINDOW):
-            _through_positions(node, found)
+            _through_positions(node, batch)
             continue
         marked = {
             use.indices[axis]
             for number, use in enumerate(node.operands)
             if use is not None and use.indices
-            for axis in found[use.value]
+            for axis in batch[use.value]
             if number not in node.pinned or node.kind is Kind.AXIS
         }
         for use in node.results:
-            found[use.value] = frozenset(k for k, i in enumerate(use.indices) if i in marked)
-    return found
+            batch[use.value] = frozenset(k for k, i in enumerate(use.indices) if i in marked)
+    return batch
 
 
-def _through_positions(node: Node, found: dict[Value, frozenset[int]]) -> None:
+def _through_positions(node: Node, batch: dict[Value, frozenset[int]]) -> None:
     """A pinned node keeps its batch at position 0 where the sizes agree."""
     if not node.operands or node.operands[0] is None:
         return
     first = node.operands[0]
-    if not first.form or not set(first.form[0]) <= found[first.value] or not first.form[0]:
+    if not first.form or not set(first.form[0]) <= batch[first.value] or not first.form[0]:
         return
     size = [first.value.sizes[axis] for axis in first.form[0]]
     for use in node.results:
         if use.form and [use.value.sizes[axis] for axis in use.form[0]] == size:
-            found[use.value] = frozenset(use.form[0])
+            batch[use.value] = frozenset(use.form[0])
 
 
 def layer_case(node: Node, data: Use, form: Form) -> Case:
@@ -140,14 +140,14 @@ class ConvOrder:
         return tuple(index for position in self.spatial for index in position.outer)
 
 
-def parse_convolution(order: Sequence[int], own: Roles, most: int = 2) -> ConvOrder | None:
+def parse_convolution(order: Sequence[int], roles: Roles, most: int = 2) -> ConvOrder | None:
     """Read ``order`` (indices of a Contract) as a convolution over at most ``most`` positions.
 
     Returns:
         None where the order is no convolution's input: channels apart from their groups, or more
         kernel axes than positions.
     """
-    summed, groups = set(own.summed), set(own.batch)
+    summed, groups = set(roles.summed), set(roles.batch)
     start = next((n for n, i in enumerate(order) if i in summed or i in groups), len(order))
     lead = groups or (start < len(order) and order[start] in summed)
     if not lead:
@@ -159,24 +159,24 @@ def parse_convolution(order: Sequence[int], own: Roles, most: int = 2) -> ConvOr
         return None
     while end < len(order) and order[end] in summed:
         end += 1
-    if groups and tuple(i for i in order if i in groups) != own.batch:
+    if groups and tuple(i for i in order if i in groups) != roles.batch:
         return None
-    found = _tail(order[end:], summed)
-    if len(found) <= most:
-        return ConvOrder(tuple(order[:start]), tuple(order[start:end]), found)
+    spatial = _tail(order[end:], summed)
+    if len(spatial) <= most:
+        return ConvOrder(tuple(order[:start]), tuple(order[start:end]), spatial)
     return None
 
 
 def parse_without_channels(
-    order: Sequence[int], own: Roles, lead: int, most: int = 2
+    order: Sequence[int], roles: Roles, lead: int, most: int = 2
 ) -> ConvOrder | None:
     """As `parse_convolution`, for one input channel, which has no axis: ``lead`` axes are batch."""
-    if own.batch or any(i in own.summed for i in order[:lead]):
+    if roles.batch or any(i in roles.summed for i in order[:lead]):
         return None
-    found = _tail(order[lead:], set(own.summed))
-    if len(found) > most or not any(position.kernel for position in found):
+    spatial = _tail(order[lead:], set(roles.summed))
+    if len(spatial) > most or not any(position.kernel for position in spatial):
         return None
-    return ConvOrder(tuple(order[:lead]), (), found)
+    return ConvOrder(tuple(order[:lead]), (), spatial)
 
 
 def _tail(order: Sequence[int], summed: set[int]) -> tuple[Spatial, ...]:

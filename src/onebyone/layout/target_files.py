@@ -78,8 +78,8 @@ class _File:
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            found = re.search(r"\(at (?:line (\d+)|end)", str(error))
-            line = found[1] if found and found[1] else str(max(text.count("\n"), 1))
+            position = re.search(r"\(at (?:line (\d+)|end)", str(error))
+            line = position[1] if position and position[1] else str(max(text.count("\n"), 1))
             fact = re.sub(r" \(at .*\)", "", str(error))
             raise InputError(f"{where}, line {line}: no valid TOML: {fact}") from None
         except RecursionError:
@@ -129,13 +129,13 @@ class _File:
         return replace(base, **{k: float(self._entry(table, k, _is_cost, cure)) for k in entries})
 
     def _table(self, table: str) -> Mapping[str, Any]:
-        found: Any = self.data
+        entries: Any = self.data
         parts = table.split(".") if table else []
         for depth, part in enumerate(parts):
-            found = found.get(part, {})
-            if not isinstance(found, dict):
+            entries = entries.get(part, {})
+            if not isinstance(entries, dict):
                 self._fail(".".join(parts[:depth]), part, f"is no table; write [{table}]")
-        return found
+        return entries
 
     def _check_keys(self, table: str) -> None:
         known = _KEYS[table]
@@ -144,16 +144,16 @@ class _File:
                 self._fail(table, key, "is not known", key, known)
 
     def _entry(self, table: str, key: str, fits: Callable[[Any], bool], cure: str) -> Any:
-        found = self._table(table)[key]
-        if not fits(found):
-            self._fail(table, key, f"is {str(found)[:40]!r}; write {cure}")
-        return found
+        value = self._table(table)[key]
+        if not fits(value):
+            self._fail(table, key, f"is {str(value)[:40]!r}; write {cure}")
+        return value
 
     def _one_of(self, table: str, key: str, choices: tuple[str, ...]) -> str:
-        found = self._table(table)[key]
-        if found not in choices:
-            self._fail(table, key, f"is {str(found)[:40]!r}", str(found), choices)
-        return found
+        value = self._table(table)[key]
+        if value not in choices:
+            self._fail(table, key, f"is {str(value)[:40]!r}", str(value), choices)
+        return value
 
     def _fail(
         self,
@@ -181,8 +181,8 @@ class _File:
                 here = re.sub(r"[\s\"']", "", header[1])
                 left = here
             elif entry := re.match(r"\s*([\w.\-\"' ]+?)\s*=", line):
-                own = re.sub(r"[\s\"']", "", entry[1])
-                left = f"{here}.{own}" if here else own
+                written = re.sub(r"[\s\"']", "", entry[1])
+                left = f"{here}.{written}" if here else written
             else:
                 continue
             wanted = f"{table}.{key}" if table else key
