@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from onebyone.dialects.registry import dialect_of
 from onebyone.errors import InputError
-from onebyone.layout.targets import Target, find_target
+from onebyone.layout.find_target import find_target
+from onebyone.layout.targets import Target
 from onebyone.pipeline import plan_model
 from onebyone.report import Report
 

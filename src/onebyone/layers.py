@@ -10,7 +10,7 @@ from onebyone.axes.natives import Natives
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
 from onebyone.errors import InputError
-from onebyone.layout.contraction import layer_case, roles
+from onebyone.layout.contraction import layer_case, roles_of
 from onebyone.layout.plan import Plan
 from onebyone.layout.targets import Target
 from onebyone.lower.places import operand, shape
@@ -30,7 +30,7 @@ def is_layer(node: Node) -> bool:
 
 def native_case(layer: Node) -> str:
     """The case of a layer in its native form: ``pointwise``, ``patch`` or ``whole``."""
-    data = operand(layer, roles(layer).data)
+    data = operand(layer, roles_of(layer).data)
     return layer_case(layer, data, data.form)
 
 
@@ -96,13 +96,13 @@ class Classes:
     def of(self, layer: Node) -> frozenset[str]:
         """The classes of an FC layer."""
         words: set[str] = set()
-        places = roles(layer)
+        roles = roles_of(layer)
         result = layer.results[0].value
-        if places.batch:
+        if roles.batch:
             words.add("grouped")
         near = (
             *self._walk(result, self._readers),
-            *self._walk(operand(layer, places.data).value, _writers),
+            *self._walk(operand(layer, roles.data).value, _writers),
         )
         if any(map(_is_product, near)):
             words.add("attention")
@@ -168,7 +168,7 @@ def is_matrix_product(operator: str) -> bool:
 
 
 def _row(node: Node, natives: Natives, plan: Plan) -> Layer:
-    part = roles(node)
+    part = roles_of(node)
     x, w, result = operand(node, part.data), operand(node, part.weight), node.results[0]
     variant = plan.forms.nodes[node]
     x_form, w_form = variant.reads[part.data], variant.reads[part.weight]

@@ -139,12 +139,12 @@ class AxisGraph:
 
     def consumers(self) -> dict[Value, list[tuple[Node, int]]]:
         """For each value the (node, operand number) pairs that read it, in graph order."""
-        found: dict[Value, list[tuple[Node, int]]] = {value: [] for value in self.values}
+        consumers: dict[Value, list[tuple[Node, int]]] = {value: [] for value in self.values}
         for node in self.nodes:
             for number, use in enumerate(node.operands):
                 if use is not None:
-                    found[use.value].append((node, number))
-        return found
+                    consumers[use.value].append((node, number))
+        return consumers
 
 
 def sharing_natives(graph: AxisGraph) -> dict[Node, list[Node]]:
@@ -152,12 +152,12 @@ def sharing_natives(graph: AxisGraph) -> dict[Node, list[Node]]:
     by_native: dict[int, list[Node]] = {}
     groups: dict[Node, list[Node]] = {}
     for node in graph.nodes:
-        own = [node]
+        group = [node]
         for native in node.natives:
-            own = [*by_native.get(id(native), ()), *own]
-        own = list(dict.fromkeys(own))
-        for member in own:
-            groups[member] = own
+            group = [*by_native.get(id(native), ()), *group]
+        group = list(dict.fromkeys(group))
+        for member in group:
+            groups[member] = group
         for native in node.natives:
-            by_native[id(native)] = own
+            by_native[id(native)] = group
     return groups

@@ -114,19 +114,20 @@ class _Factor:
                     for position, size in zip(positions, tensor.shape, strict=True)
                 ]
                 continue
-            dims = self.define(tensor)
-            for own, position, size in zip(dims, positions, tensor.shape, strict=True):
+            for dims, position, size in zip(
+                self.define(tensor), positions, tensor.shape, strict=True
+            ):
                 if size.is_one:
                     continue
                 if len(position) == 1 and position[0] not in labels:
-                    labels[position[0]] = own
+                    labels[position[0]] = dims
                     continue
                 parts: list[int] = []
                 for label in position:
                     if label not in labels:
                         labels[label] = self._fresh(meaning.sizes[label])
                     parts += labels[label]
-                fits = self.dims.align(parts, own) and fits
+                fits = self.dims.align(parts, dims) and fits
         return fits
 
     def _fresh(self, size: Size) -> list[int]:
@@ -231,7 +232,7 @@ class _Bind:
 
         def positions_of(tensor: Tensor, positions: tuple[Position, ...]) -> list[int]:
             assert tensor.shape is not None
-            found: list[int] = []
+            by_place: list[int] = []
             for atoms, position, size in zip(
                 self._atoms(tensor), positions, tensor.shape, strict=True
             ):
@@ -240,9 +241,9 @@ class _Bind:
                 rest = list(atoms)
                 for label in position:
                     count = self._count(rest, label, position, meaning)
-                    found += bind(label, rest[:count])
+                    by_place += bind(label, rest[:count])
                     rest = rest[count:]
-            return found
+            return by_place
 
         operands: list[Use | None] = []
         pinned: set[int] = set()

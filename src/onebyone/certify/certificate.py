@@ -44,7 +44,7 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Layer:
+class Finding:
     """One layer's answer.
 
     Attributes:
@@ -81,10 +81,10 @@ class Certificate:
 
     first: str
     second: str
-    layers: tuple[Layer, ...]
+    layers: tuple[Finding, ...]
     not_proved: tuple[str, ...] = NOT_PROVED
 
-    def __getitem__(self, name: str) -> Layer:
+    def __getitem__(self, name: str) -> Finding:
         """The layer called ``name``."""
         for layer in self.layers:
             if layer.name == name:

@@ -8,7 +8,7 @@ import numpy as np
 
 from onebyone.certify.inputs import Ports, renamed, truth
 from onebyone.certify.noise import SAFETY, UNITS, deviation, spread
-from onebyone.dialects.protocol import Program
+from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array
 
 # A scalar constant that was rounded to float32, and perhaps computed from such a one.
@@ -20,8 +20,8 @@ _HALF = 2.0**-26
 
 
 def real_gap(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     values: Mapping[str, Array],
     folded: Mapping[str, float],

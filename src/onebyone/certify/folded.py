@@ -16,7 +16,7 @@ import numpy as np
 from onebyone.certify import weights
 from onebyone.certify.inputs import embedded
 from onebyone.certify.noise import RUNS, SAFETY, deviation
-from onebyone.dialects.protocol import Embed, Program, Step
+from onebyone.dialects.protocol import Embed, Model, Step
 from onebyone.kernels.arithmetic import Arithmetic, Array, Float64, Tensor
 
 
@@ -42,7 +42,7 @@ class Folds:
         return run
 
 
-def find(program: Program, file: Program, values: Mapping[str, Array]) -> Folds:
+def find(program: Model, file: Model, values: Mapping[str, Array]) -> Folds:
     """Match the file's constants that the program does not hold with values that it computes.
 
     Args:
@@ -74,7 +74,7 @@ def find(program: Program, file: Program, values: Mapping[str, Array]) -> Folds:
 
 
 def _computed(
-    program: Program, values: Mapping[str, Array], ar: Float64, sizes: set[int]
+    program: Model, values: Mapping[str, Array], ar: Float64, sizes: set[int]
 ) -> dict[str, Array]:
     """Real values of these sizes that no input's value takes part in."""
     found: dict[str, Array] = {}

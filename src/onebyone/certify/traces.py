@@ -10,7 +10,7 @@ import numpy as np
 from onebyone.certify import folded as computed
 from onebyone.certify.inputs import Ports, embedded, renamed
 from onebyone.certify.modular import Field
-from onebyone.dialects.protocol import Embed, Program, Step
+from onebyone.dialects.protocol import Embed, Model, Step
 from onebyone.kernels.arithmetic import Array, Element, Tensor
 
 
@@ -42,7 +42,7 @@ class Mismatch:
 
 
 def trace(
-    program: Program,
+    model: Model,
     values: Mapping[str, Array],
     prime: tuple[int, int],
     seed: int,
@@ -68,7 +68,7 @@ def trace(
             ):
                 found.prints[name] = ar.fingerprint(result)
 
-    found.outputs = program.run(
+    found.outputs = model.run(
         ar,
         embedded(ar, values, seed),
         deadline=deadline,
@@ -79,8 +79,8 @@ def trace(
 
 
 def run_both(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     values: Mapping[str, Array],
     prime: tuple[int, int],

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from onebyone.certify import moves
-from onebyone.certify.certificate import Layer, Verdict, Witness
+from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.modular import mix
 from onebyone.certify.noise import UNITS
-from onebyone.dialects.protocol import Constant, Program
+from onebyone.dialects.protocol import Constant, Model
 from onebyone.kernels.arithmetic import Array
 
 _BLOCK = 1 << 16
@@ -64,7 +64,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Origin:
     """Where a constant of the second model comes from.
 
     Attributes:
@@ -84,11 +84,11 @@ class Finding:
 class Weights:
     """The layer, and what the others need to know of constants that were not found."""
 
-    layer: Layer
+    layer: Finding
     folded: dict[str, float]
 
 
-def check(a: Program, b: Program) -> Weights:
+def check(a: Model, b: Model) -> Weights:
     """Find each constant of ``b`` in ``a``."""
     start = time.monotonic()
     # An exporter computes with weights (a folded batch norm): most elements may stay as they are.
@@ -98,43 +98,41 @@ def check(a: Program, b: Program) -> Weights:
     index: dict[tuple[str, int, int], list[Item]] = defaultdict(list)
     for item in first:
         index[_class(item)].append(item)
-    findings: dict[str, Finding] = {}
+    origins: dict[str, Origin] = {}
     missing: list[Item] = []
     for item in second:
         found = _whole(item, index.get(_class(item), []))
         if found is None:
             missing.append(item)
         else:
-            findings[item.name] = found
+            origins[item.name] = found
     missing_keys = {id(item) for item in missing}
     for item in missing:
-        findings[item.name] = (
+        origins[item.name] = (
             _invented(item)
             or _split(item, first)
             or _join(item, first)
             or _changed(item, first, named=across)
-            or Finding(
-                item.name, "unmatched", f"no constant of the first model holds {_what(item)}"
-            )
+            or Origin(item.name, "unmatched", f"no constant of the first model holds {_what(item)}")
         )
     folded = {
         item.name: _FOLDED_ULPS * UNITS.get(item.constant.dtype, 2.0**-4)
         for item in second
         if id(item) in missing_keys
         and item.is_real
-        and findings[item.name].how in ("invented", "unmatched", "changed", "reordered")
+        and origins[item.name].how in ("invented", "unmatched", "changed", "reordered")
     }
-    layer = _layer(list(findings.values()), first, time.monotonic() - start)
+    layer = _layer(list(origins.values()), first, time.monotonic() - start)
     return Weights(layer, folded)
 
 
-def _layer(findings: Sequence[Finding], first: Sequence[Item], seconds: float) -> Layer:
-    groups: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.how].append(finding)
+def _layer(origins: Sequence[Origin], first: Sequence[Item], seconds: float) -> Finding:
+    groups: dict[str, list[Origin]] = defaultdict(list)
+    for origin in origins:
+        groups[origin.how].append(origin)
     unused = [i.name for i in first if not i.used and i.is_real]
     evidence: dict[str, Any] = {
-        "map": {f.name: f.text for f in findings if f.how not in ("invented", "unmatched")},
+        "map": {f.name: f.text for f in origins if f.how not in ("invented", "unmatched")},
         "invented": [f.name for f in groups["invented"]],
         "unmatched": {f.name: f.text for f in groups["unmatched"] + groups["reordered"]},
         "not_in_second": unused,
@@ -150,13 +148,13 @@ def _layer(findings: Sequence[Finding], first: Sequence[Item], seconds: float) -
         counts += f"; {len(groups['invented'])} invented (scalars, shapes, fills)"
     if groups["changed"]:
         worst = groups["changed"][0]
-        return Layer("weights", Verdict.DIFFERS, worst.text, evidence, worst.witness, seconds)
+        return Finding("weights", Verdict.DIFFERS, worst.text, evidence, worst.witness, seconds)
     lost = groups["unmatched"] + groups["reordered"]
     if lost:
         text = f"{counts}; not found: {', '.join(f.name for f in lost[:5])}"
         text += f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-        return Layer("weights", Verdict.UNDECIDED, text, evidence, None, seconds)
-    return Layer("weights", Verdict.PROVED, counts, evidence, None, seconds)
+        return Finding("weights", Verdict.UNDECIDED, text, evidence, None, seconds)
+    return Finding("weights", Verdict.PROVED, counts, evidence, None, seconds)
 
 
 def _item(constant: Constant) -> Item:
@@ -182,12 +180,12 @@ def _what(item: Item) -> str:
     return f"{item.constant.dtype}{list(item.constant.shape)}"
 
 
-def _whole(item: Item, candidates: Sequence[Item]) -> Finding | None:
+def _whole(item: Item, candidates: Sequence[Item]) -> Origin | None:
     if not item.is_real or not item.constant.size:
         # Integers are shapes and indices: either the same, or made up by a rewrite.
         for other in candidates:
             if np.array_equal(other.bits(), item.bits()):
-                return Finding(item.name, "same", other.name)
+                return Origin(item.name, "same", other.name)
         return None
     if not candidates:
         return None
@@ -196,15 +194,15 @@ def _whole(item: Item, candidates: Sequence[Item]) -> Finding | None:
         move = moves.find(other.bits(), target)
         if move is not None:
             other.used = True
-            return Finding(item.name, move.kind, move.text(other.name))
+            return Origin(item.name, move.kind, move.text(other.name))
     candidates[0].used = True
-    return Finding(
+    return Origin(
         item.name, "reordered",
         f"the elements of {candidates[0].name} in an order that no permutation of axes explains",
     )  # fmt: skip
 
 
-def _split(item: Item, first: Sequence[Item]) -> Finding | None:
+def _split(item: Item, first: Sequence[Item]) -> Origin | None:
     """``item`` as a slice of a larger constant."""
     if item.constant.size < 2:
         return None
@@ -224,11 +222,11 @@ def _split(item: Item, first: Sequence[Item]) -> Finding | None:
                 if move is not None:
                     other.used = True
                     part = f"{other.name}[{begin}:{begin + length} of axis {axis}]"
-                    return Finding(item.name, "split", move.text(part))
+                    return Origin(item.name, "split", move.text(part))
     return None
 
 
-def _join(item: Item, first: Sequence[Item]) -> Finding | None:
+def _join(item: Item, first: Sequence[Item]) -> Origin | None:
     """``item`` as several constants one after the other along an axis."""
     size = item.constant.size
     parts = [
@@ -250,7 +248,7 @@ def _join(item: Item, first: Sequence[Item]) -> Finding | None:
             for other, _ in found:
                 other.used = True
             text = ", ".join(text for _, text in found)
-            return Finding(item.name, "join", f"join of {text} along axis {axis}")
+            return Origin(item.name, "join", f"join of {text} along axis {axis}")
     return None
 
 
@@ -271,17 +269,17 @@ def _next_part(
     return None
 
 
-def _invented(item: Item) -> Finding | None:
+def _invented(item: Item) -> Origin | None:
     """Constants that a rewrite makes up without anyone's weights: shapes, scalars, fills."""
     if not item.is_real or item.constant.size <= 1:
-        return Finding(item.name, "invented", _what(item))
+        return Origin(item.name, "invented", _what(item))
     bits = item.bits().reshape(-1)
     if bool(np.all(bits == bits[0])):
-        return Finding(item.name, "invented", f"{_what(item)} filled with one value")
+        return Origin(item.name, "invented", f"{_what(item)} filled with one value")
     return None
 
 
-def _changed(item: Item, first: Sequence[Item], *, named: bool) -> Finding | None:
+def _changed(item: Item, first: Sequence[Item], *, named: bool) -> Origin | None:
     """A constant most of whose elements are those of a constant of the first, in place.
 
     With ``named``, only a constant of the same name counts.
@@ -302,5 +300,5 @@ def _changed(item: Item, first: Sequence[Item], *, named: bool) -> Finding | Non
             f"{item.name}{index} is {mine}, but in {other.name}, which agrees in all but "
             f"{near.count} of {near.total} elements, it is {near.value(other.constant.real())}"
         )
-        return Finding(item.name, "changed", why, Witness("constant", other.name, item.name, why))
+        return Origin(item.name, "changed", why, Witness("constant", other.name, item.name, why))
     return None

@@ -1,7 +1,7 @@
 """What the engine and the certificate need of a dialect and its models.
 
-Nothing here imports a framework. `onebyone.dialects.onnx.run.program.Program` and
-`onebyone.dialects.aten.run.program.Program` are the two models that there are.
+Nothing here imports a framework. `onebyone.dialects.onnx.run.model.OnnxModel` and
+`onebyone.dialects.aten.run.model.ExportedModel` are the two models that there are.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Form:
+class CanonicalForm:
     """The canonical form of a model.
 
     Attributes:
@@ -143,7 +143,7 @@ class Session(Protocol):
         ...
 
 
-class Program(Protocol):
+class Model(Protocol):
     """A model to certify; never altered.
 
     Attributes:
@@ -184,7 +184,7 @@ class Program(Protocol):
         """Every constant that is read."""
         ...
 
-    def form(self, *, by_position: bool = False) -> Form:
+    def form(self, *, by_position: bool = False) -> CanonicalForm:
         """The canonical form.
 
         Args:
@@ -352,7 +352,7 @@ class Dialect(Protocol[M, S]):
         """
         ...
 
-    def opened(self, model: Any) -> Program:
+    def opened(self, model: Any) -> Model:
         """A model for the certificate: a path, or a model in memory.
 
         Raises:

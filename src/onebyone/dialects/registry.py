@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onebyone.dialects.protocol import Dialect, Program
+from onebyone.dialects.protocol import Dialect, Model
 from onebyone.errors import InputError
 
 
@@ -76,7 +76,7 @@ def dialect_of(model: object) -> Dialect[Any, Any]:
     return importlib.import_module(entry.home).DIALECT
 
 
-def opened(model: Any) -> Program:
+def opened(model: Any) -> Model:
     """A model of any dialect, for the certificate.
 
     Raises:

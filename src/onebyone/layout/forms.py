@@ -64,7 +64,7 @@ class Forms:
         self, graph: AxisGraph, orders: Orders, picked: dict[Node, Variant], moves: list[Move]
     ) -> None:
         self.graph, self.orders, self.picked, self.moves = graph, orders, picked, moves
-        self.found: dict[Place, dict[Form, None]] = {}
+        self.candidates: dict[Place, dict[Form, None]] = {}
         self._around: dict[Place, list[Node | Move]] = {}
         self._dirty: dict[Node | Move, None] = {}
         self._offered: dict[Node | Move, list[Variant]] = {}
@@ -101,12 +101,12 @@ class Forms:
 
         steps: list[Node | Move] = [*self.graph.nodes, *self.moves]
         options = [self._offered[step] for step in steps]
-        for step, found in zip(steps, options, strict=True):
+        for step, offered in zip(steps, options, strict=True):
             places = self._places(step)
-            split = len(found[0].reads)
+            split = len(offered[0].reads)
             problem.choices.append(
                 Choice(
-                    found,
+                    offered,
                     tuple(number(p) for p in places[:split]),
                     tuple(n for p in places[split:] if (n := number(p)) is not None),
                 )
@@ -122,7 +122,7 @@ class Forms:
             if place[0].producer is None and place[1] == order_of(place[0].native):
                 problem.given[n] = place[0].native
         solution = solve(problem, seconds=seconds)
-        chosen = [found[k] for found, k in zip(options, solution.picked, strict=False)]
+        chosen = [offered[k] for offered, k in zip(options, solution.picked, strict=False)]
         count = len(self.graph.nodes)
         return Formed(
             nodes=dict(zip(self.graph.nodes, chosen[:count], strict=True)),
@@ -131,7 +131,7 @@ class Forms:
         )
 
     def _add(self, place: Place, form: Form) -> None:
-        forms = self.found.setdefault(place, {})
+        forms = self.candidates.setdefault(place, {})
         if form in forms or len(forms) >= _LIMIT:
             return
         forms[form] = None
@@ -156,11 +156,11 @@ class Forms:
 
     def _variants(self, step: Node | Move) -> list[Variant]:
         if isinstance(step, Move):
-            found = list(self._moved(step))
+            offered = list(self._moved(step))
         else:
-            found = [variant for variant in self._node(step) if self._in_order(step, variant)]
+            offered = [variant for variant in self._node(step) if self._in_order(step, variant)]
         # Of equal variants the first counts: a node that stays comes first.
-        return list({(v.reads, v.writes): v for v in reversed(found)}.values())[::-1]
+        return list({(v.reads, v.writes): v for v in reversed(offered)}.values())[::-1]
 
     def _in_order(self, node: Node, variant: Variant) -> bool:
         """Whether a form variant has the orders that were picked.
@@ -175,13 +175,13 @@ class Forms:
     def _moved(self, move: Move) -> Iterator[Variant]:
         here, there = (move.value, move.source), (move.value, move.target)
         block = block_form(move.source, move.target)
-        for form in (*self.found.get(here, ()), block):
+        for form in (*self.candidates.get(here, ()), block):
             if (other := permuted(form, move.target)) is not None:
                 yield Variant("move", (form,), (other,), _CHANGED)
-                for wanted in self.found.get(there, ()):
+                for wanted in self.candidates.get(there, ()):
                     if sorted(wanted) == sorted(form):
                         yield Variant("move", (form,), (wanted,), _CHANGED)
-        for form in self.found.get(there, ()):
+        for form in self.candidates.get(there, ()):
             if (other := permuted(form, move.source)) is not None:
                 yield Variant("move", (other,), (form,), _CHANGED)
 
@@ -224,7 +224,7 @@ class Forms:
         )
 
     def _candidates(self, place: Place) -> list[Form]:
-        return list(self.found.get(place, ()))
+        return list(self.candidates.get(place, ()))
 
     def _free(self, node: Node) -> Iterator[Variant]:
         slotted = self.orders.slotted[node]
@@ -270,30 +270,30 @@ class Forms:
         return slotted.complete(merged)
 
     def _conv(self, node: Node) -> Iterator[Variant]:
-        own, picked = self.orders.roles[node], self.picked[node]
-        x = self._use(node, own.data)
-        place = (x.value, picked.reads[own.data])
+        roles, picked = self.orders.roles[node], self.picked[node]
+        x = self._use(node, roles.data)
+        place = (x.value, picked.reads[roles.data])
         forms: list[Form | None] = [None, *self._candidates(place)]
         for wanted in self._candidates((node.results[0].value, picked.writes[0])):
-            forms.append(conv_input_form(node, own, picked, wanted))
+            forms.append(conv_input_form(node, roles, picked, wanted))
         for form in forms:
-            variant = conv_form(node, own, picked, form, _CHANGED, _ODD_RANK)
+            variant = conv_form(node, roles, picked, form, _CHANGED, _ODD_RANK)
             if variant is not None:
                 yield variant
 
     def _linear(self, node: Node) -> Iterator[Variant]:
-        own, picked = self.orders.roles[node], self.picked[node]
-        x = self._use(node, own.data)
-        place = (x.value, picked.reads[own.data])
+        roles, picked = self.orders.roles[node], self.picked[node]
+        x = self._use(node, roles.data)
+        place = (x.value, picked.reads[roles.data])
         for form in (None, *self._candidates(place)):
-            variant = linear_form(node, own, picked, form, _CHANGED)
+            variant = linear_form(node, roles, picked, form, _CHANGED)
             if variant is not None:
                 yield variant
 
     def _product(self, node: Node) -> Iterator[Variant]:
-        own, picked = self.orders.roles[node], self.picked[node]
-        groupings: dict[Form, None] = {tuple((i,) for i in self._batch(node, own.data)): None}
-        for number in (own.data, own.weight):
+        roles, picked = self.orders.roles[node], self.picked[node]
+        groupings: dict[Form, None] = {tuple((i,) for i in self._batch(node, roles.data)): None}
+        for number in (roles.data, roles.weight):
             use = self._use(node, number)
             for form in self._candidates((use.value, picked.reads[number])):
                 indices = tuple(tuple(use.indices[k] for k in group) for group in form)
@@ -302,16 +302,16 @@ class Forms:
                     groupings[lead] = None
         flat = self.orders.natives.flat_products
         if flat:
-            groupings[(self._batch(node, own.data),)] = None
+            groupings[(self._batch(node, roles.data),)] = None
         for lead in groupings:
             odd = _MANY_POSITIONS if flat and len(lead) > 1 else 0.0
-            yield from product_forms(node, own, picked, lead, _CHANGED + odd)
+            yield from product_forms(node, roles, picked, lead, _CHANGED + odd)
 
     def _batch(self, node: Node, number: int) -> tuple[int, ...]:
-        own = self.orders.roles[node]
+        roles = self.orders.roles[node]
         use = self._use(node, number)
         order = self.picked[node].reads[number]
-        return tuple(use.indices[k] for k in order if use.indices[k] in own.batch)
+        return tuple(use.indices[k] for k in order if use.indices[k] in roles.batch)
 
     def _use(self, node: Node, number: int) -> Use:
         use = node.operands[number]

@@ -8,11 +8,12 @@ from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, order_of
 from onebyone.axes.natives import Natives
 from onebyone.axes.sizes import Size, product
 from onebyone.layout.contraction import batch_axes
+from onebyone.layout.cost import move_cost, size_in_bytes
 from onebyone.layout.forms import Formed, Forms, Move
 from onebyone.layout.orders import Orders
 from onebyone.layout.solve import Choice, Problem, Solution, Variant, solve
 from onebyone.layout.targets import Target
-from onebyone.layout.variants import size_in_bytes, variants
+from onebyone.layout.variants import variants
 from onebyone.report import Region
 
 
@@ -90,12 +91,6 @@ def _order_problem(graph: AxisGraph, target: Target, options: list[list[Variant]
         if value.producer is None:
             problem.given[value.number] = order_of(value.native)
     return problem
-
-
-def move_cost(value: Value, target: Target) -> float:
-    """What a transpose of a value costs; one that the runtime does once, ahead, costs little."""
-    cost = target.move_overhead + target.move * size_in_bytes(value)
-    return 0.01 * cost if value.derived else cost
 
 
 def _moves(graph: AxisGraph, picked: dict[Node, Variant]) -> list[Move]:

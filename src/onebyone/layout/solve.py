@@ -85,8 +85,8 @@ def solve(problem: Problem, *, seconds: float = 10.0, negligible: float = 0.0) -
         return Solution(tuple(best), cost, cost)
     left = max(seconds - (time.monotonic() - start), 0.1)
     exact, bound = _milp(problem, left)
-    if exact is not None and (found := local.total(exact)) <= cost + 1e-9:
-        best, cost = exact, found
+    if exact is not None and (exact_cost := local.total(exact)) <= cost + 1e-9:
+        best, cost = exact, exact_cost
     return Solution(tuple(best), cost, min(bound, cost))
 
 

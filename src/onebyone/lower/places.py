@@ -13,7 +13,7 @@ from typing import cast
 from onebyone.axes.graph import Form, Node, Use, Value
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import Size, product
-from onebyone.layout.contraction import roles
+from onebyone.layout.contraction import roles_of
 from onebyone.layout.solve import Variant
 
 
@@ -174,7 +174,7 @@ class Convolution:
 
 def convolution(node: Node, variant: Variant) -> Convolution:
     """The convolution that a Contract is in forms of one; a kernel strides by its own size."""
-    part = roles(node)
+    part = roles_of(node)
     x, w = operand(node, part.data), operand(node, part.weight)
     kernel = fixed_shape(w.value, variant.reads[part.weight][2:])
     moves = [any(i not in w.indices for i in _indices(x, g)) for g in variant.reads[part.data][2:]]
@@ -249,7 +249,7 @@ def rows_first(node: Node, variant: Variant) -> tuple[Form | None, ...]:
     """
     if node.kind is not Kind.CONTRACT or variant.tag != "linear":
         return variant.reads
-    weight = roles(node).weight
+    weight = roles_of(node).weight
     form = variant.reads[weight]
     if len(form) != 2:
         return variant.reads

@@ -18,7 +18,7 @@ from onebyone.errors import InputError
 from onebyone.identity import WeightMap, conv_weight_map, fc_weight_map
 from onebyone.modules.forms import (
     CONVOLUTIONS,
-    Form,
+    Style,
     base_class,
     geometry_of,
     transformers_conv1d,
@@ -145,21 +145,21 @@ def _layer_doors(module: nn.Module, prefix: str) -> dict[str, dict[str, _Door]]:
         return {}
     shape = tuple(weight.shape)
     target = prefix + "weight"
-    maps: dict[Form, WeightMap] = {}
+    maps: dict[Style, WeightMap] = {}
     if base in CONVOLUTIONS:
-        maps[Form.LINEAR] = fc_weight_map(geometry_of(module))
+        maps[Style.LINEAR] = fc_weight_map(geometry_of(module))
         keep = bool(module.transposed)
     elif base is transformers_conv1d():
-        maps[Form.LINEAR] = WeightMap(shape, shape, (1, 0), shape[::-1])
-        maps[Form.CONV] = conv_weight_map(shape[0], shape[1], transposed=True)
+        maps[Style.LINEAR] = WeightMap(shape, shape, (1, 0), shape[::-1])
+        maps[Style.CONV] = conv_weight_map(shape[0], shape[1], transposed=True)
         keep = True
     else:
-        maps[Form.CONV] = conv_weight_map(shape[1], shape[0])
+        maps[Style.CONV] = conv_weight_map(shape[1], shape[0])
         keep = False
     as_is = WeightMap(shape, shape, tuple(range(len(shape))), shape)
     doors = {target: _Door(target, _by_shape(as_is, not keep))}
-    for form, weight_map in maps.items():
-        doors[f"{prefix}{form}.weight"] = _Door(target, _by_shape(weight_map.inverse, False))
+    for style, weight_map in maps.items():
+        doors[f"{prefix}{style}.weight"] = _Door(target, _by_shape(weight_map.inverse, False))
     found = {"weight": doors}
     if bias is not None:
         to = prefix + "bias"

@@ -27,7 +27,7 @@ from onebyone.identity import (
 )
 
 
-class Form(StrEnum):
+class Style(StrEnum):
     """How a fully connected layer is written."""
 
     CONV = "conv"
@@ -35,7 +35,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class SwapPlan:
     """A layer that can be swapped: its ``case`` and the map of its weight."""
 
     case: Case
@@ -83,15 +83,15 @@ def is_quantized_class(module: nn.Module) -> bool:
     return home.startswith(_QUANTIZED) and hasattr(module, "weight")
 
 
-def form_of(module: nn.Module) -> Form | None:
-    """The form of a layer of torch or transformers, or None for anything else."""
+def style_of(module: nn.Module) -> Style | None:
+    """The style of a layer of torch or transformers, or None for anything else."""
     base = base_class(module)
     if base is None:
         return None
-    return Form.CONV if base in CONVOLUTIONS else Form.LINEAR
+    return Style.CONV if base in CONVOLUTIONS else Style.LINEAR
 
 
-def plan_linear(module: nn.Module, sizes: tuple[int, ...] | None = None) -> Plan | Refusal:
+def plan_linear(module: nn.Module, sizes: tuple[int, ...] | None = None) -> SwapPlan | Refusal:
     """Say how ``module`` becomes an ``nn.Linear``.
 
     Args:
@@ -104,24 +104,24 @@ def plan_linear(module: nn.Module, sizes: tuple[int, ...] | None = None) -> Plan
     if base_class(module) is transformers_conv1d():
         size_in, size_out = cast("tuple[int, int]", tuple(_weight(module).shape))
         old = (size_in, size_out)
-        return Plan(Case.POINTWISE, WeightMap(old, old, (1, 0), (size_out, size_in)))
+        return SwapPlan(Case.POINTWISE, WeightMap(old, old, (1, 0), (size_out, size_in)))
     geometry = geometry_of(module, sizes)
     verdict = classify(geometry)
     if isinstance(verdict, Refusal):
         return _hint(geometry, verdict)
-    return _viewable(module, Plan(verdict.case, fc_weight_map(geometry)))
+    return _viewable(module, SwapPlan(verdict.case, fc_weight_map(geometry)))
 
 
-def plan_conv(module: nn.Module) -> Plan | Refusal:
+def plan_conv(module: nn.Module) -> SwapPlan | Refusal:
     """Say how ``module``, an ``nn.Linear`` or transformers' ``Conv1D``, becomes a convolution."""
     refusal = _refuse_layer(module)
     if refusal is not None:
         return refusal
     shape = tuple(_weight(module).shape)
     if base_class(module) is transformers_conv1d():
-        plan = Plan(Case.POINTWISE, conv_weight_map(shape[0], shape[1], transposed=True))
+        plan = SwapPlan(Case.POINTWISE, conv_weight_map(shape[0], shape[1], transposed=True))
     else:
-        plan = Plan(Case.POINTWISE, conv_weight_map(shape[1], shape[0]))
+        plan = SwapPlan(Case.POINTWISE, conv_weight_map(shape[1], shape[0]))
     return _viewable(module, plan)
 
 
@@ -227,7 +227,7 @@ def _storage(module: nn.Module) -> str | None:
     return None
 
 
-def _viewable(module: nn.Module, plan: Plan) -> Plan | Refusal:
+def _viewable(module: nn.Module, plan: SwapPlan) -> SwapPlan | Refusal:
     try:
         view(_weight(module).detach(), plan.weight_map)
     except RuntimeError:

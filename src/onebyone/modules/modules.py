@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from onebyone.identity import Case, WeightMap
-from onebyone.modules.forms import Form, extra_attributes, mapped, view
+from onebyone.modules.forms import Style, extra_attributes, mapped, view
 
 # What nn.Module keeps in an instance and a swapped layer takes over as it is: the very same
 # dictionaries, so that a handle of a hook still removes it.
@@ -44,14 +44,14 @@ class Swap:
 
     Attributes:
         original: class of the old layer.
-        form: the form that the layer has now.
+        style: how the layer is written now.
         case: which windows the old layer read.
         weight_map: from the old weight to the child's.
         bias_path: where the bias is kept, ``linear.bias`` for one, or None without a bias.
     """
 
     original: type[nn.Module]
-    form: Form
+    style: Style
     case: Case
     weight_map: WeightMap
     bias_path: str | None
@@ -59,7 +59,7 @@ class Swap:
     @property
     def names(self) -> tuple[tuple[str, str, WeightMap | None], ...]:
         """(old name, own name, map) of each parameter, in the old order."""
-        weight = ("weight", f"{self.form.value}.weight", self.weight_map)
+        weight = ("weight", f"{self.style.value}.weight", self.weight_map)
         return (weight,) if self.bias_path is None else (weight, ("bias", self.bias_path, None))
 
 
@@ -87,7 +87,7 @@ class Swapped(nn.Module):
         child.register_parameter("weight", weight)
         child.register_parameter("bias", own)
         child.train(old.training)
-        self.add_module(swap.form.value, child)
+        self.add_module(swap.style.value, child)
         if bias is not None and own is None:
             self.add_module("channel_bias", ChannelBias(bias))
         self.register_state_dict_post_hook(_as_original)
@@ -95,7 +95,7 @@ class Swapped(nn.Module):
     @property
     def child(self) -> nn.Module:
         """The plain layer inside, or what a quantizer or an adapter has put in its place."""
-        return cast("nn.Module", self._modules[self.swap.form.value])
+        return cast("nn.Module", self._modules[self.swap.style.value])
 
     @property
     def weight(self) -> Tensor:
@@ -215,7 +215,7 @@ def _take_over(source: nn.Module, target: nn.Module) -> None:
 def _plain_child(swap: Swap, bias: bool) -> nn.Module:
     # On the meta device: nothing is allocated or initialised, the parameters come from the old.
     out_features, in_features = swap.weight_map.new[:2]
-    if swap.form is Form.LINEAR:
+    if swap.style is Style.LINEAR:
         return nn.Linear(in_features, out_features, bias=bias, device="meta")
     return nn.Conv2d(in_features, out_features, 1, bias=bias, device="meta")
 

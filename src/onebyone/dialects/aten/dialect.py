@@ -13,7 +13,7 @@ from onebyone.dialects.aten import files
 from onebyone.dialects.aten.natives import AtenNatives, counts
 from onebyone.dialects.aten.read.reader import Reader
 from onebyone.dialects.aten.read.table import functional, read
-from onebyone.dialects.aten.run.program import Program
+from onebyone.dialects.aten.run.model import ExportedModel
 from onebyone.dialects.aten.write.express import can_write
 from onebyone.dialects.aten.write.writer import Writer
 from onebyone.dialects.protocol import Dialect, Lifted, Written
@@ -82,9 +82,9 @@ class AtenDialect:
         """Write a program; ``accept`` is given it as it is read back."""
         files.save(model, path, inputs=inputs, accept=accept, progress=progress)
 
-    def opened(self, model: str | os.PathLike[str] | ExportedProgram) -> Program:
+    def opened(self, model: str | os.PathLike[str] | ExportedProgram) -> ExportedModel:
         """A program for the certificate."""
-        return Program(model)
+        return ExportedModel(model)
 
 
 DIALECT: Dialect[ExportedProgram, Reader] = AtenDialect()

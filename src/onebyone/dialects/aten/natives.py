@@ -12,7 +12,7 @@ from onebyone.axes.positional import Kind
 from onebyone.dialects.aten.read.contract import CONVOLUTIONS
 from onebyone.dialects.aten.read.reader import Reader
 from onebyone.dialects.aten.values import Native, fake, op_name, shape_of
-from onebyone.layout.contraction import roles
+from onebyone.layout.contraction import roles_of
 from onebyone.lower.places import operand
 from onebyone.report import Counts, Layer
 
@@ -123,7 +123,7 @@ def counts(graph: fx.Graph, fc_layers: int) -> Counts:
 
 
 def _weight(node: Node) -> Value:
-    return operand(node, roles(node).weight).value
+    return operand(node, roles_of(node).weight).value
 
 
 def _unpacked(value: Value) -> str | None:

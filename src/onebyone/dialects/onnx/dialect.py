@@ -17,7 +17,7 @@ from onebyone.dialects.onnx.files.load import as_model
 from onebyone.dialects.onnx.natives import OnnxNatives, counts
 from onebyone.dialects.onnx.read.reader import Reader
 from onebyone.dialects.onnx.read.table import read
-from onebyone.dialects.onnx.run.program import Program
+from onebyone.dialects.onnx.run.model import OnnxModel
 from onebyone.dialects.onnx.write.dead import remove_dead
 from onebyone.dialects.onnx.write.express import can_write
 from onebyone.dialects.onnx.write.writer import Writer
@@ -106,9 +106,9 @@ class OnnxDialect:
         """Write a model; ``accept`` is given the path of the complete temporary file."""
         save.save(model, path, inputs=inputs, accept=accept, progress=progress)
 
-    def opened(self, model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> Program:
+    def opened(self, model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> OnnxModel:
         """A model for the certificate."""
-        return Program(model)
+        return OnnxModel(model)
 
 
 def _unlist_initializers(model: ir.Model) -> None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onebyone.axes.graph import Node, Use, Value
 from onebyone.axes.positional import Kind
 from onebyone.dialects.onnx.read.reader import nested_graphs
-from onebyone.layout.contraction import roles
+from onebyone.layout.contraction import roles_of
 from onebyone.lower.places import operand
 from onebyone.report import Counts, Layer
 
@@ -69,7 +69,7 @@ class OnnxNatives:
 
     def must_keep(self, node: Node, form: str) -> str | None:
         """Why an FC layer must keep its form, None where it need not."""
-        weight = operand(node, roles(node).weight)
+        weight = operand(node, roles_of(node).weight)
         origin = _computed_by(weight.value)
         if origin is not None:
             return f"its weight is computed at run time, by {origin}"

@@ -15,7 +15,7 @@ from onebyone.dialects.protocol import RuntimeRefusesError, RuntimeUnableError
 from onebyone.kernels.arithmetic import Array
 
 if TYPE_CHECKING:
-    from onebyone.dialects.aten.run.program import Program
+    from onebyone.dialects.aten.run.model import ExportedModel
 
 
 class EagerSession:
@@ -25,7 +25,7 @@ class EagerSession:
         RuntimeRefusesError: PyTorch cannot make a module of the program.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: ExportedModel) -> None:
         self._program = program
         try:
             with warnings.catch_warnings():

@@ -20,7 +20,7 @@ from onebyone.dialects.aten.values import Native, Number, arguments, fake
 from onebyone.dialects.aten.write.context import Context
 from onebyone.dialects.aten.write.express_axis import AXIS, Inputs, can_write_axis
 from onebyone.errors import InexpressibleError
-from onebyone.layout.contraction import roles
+from onebyone.layout.contraction import roles_of
 from onebyone.layout.solve import Variant
 from onebyone.lower import places
 
@@ -161,7 +161,7 @@ def _conv(context: Context, node: Node, variant: Variant, inputs: Inputs) -> fx.
 
 
 def _linear(context: Context, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
-    part, new = roles(node), context.build.instead
+    part, new = roles_of(node), context.build.instead
     rule = "convolution to fully connected"
     bias = inputs[2] if len(inputs) > 2 else None
     pair = (inputs[part.data], inputs[part.weight])

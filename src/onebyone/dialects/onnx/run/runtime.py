@@ -20,7 +20,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from onebyone.dialects.onnx.run.program import Program
+from onebyone.dialects.onnx.run.model import OnnxModel
 from onebyone.dialects.protocol import RuntimeRefusesError, RuntimeUnableError
 from onebyone.kernels.arithmetic import Array
 
@@ -36,7 +36,7 @@ class OrtSession:
         RuntimeRefusesError: the runtime calls the model invalid.
     """
 
-    def __init__(self, program: Program, *, optimize: bool) -> None:
+    def __init__(self, program: OnnxModel, *, optimize: bool) -> None:
         with _loadable(program) as source:
             self._number, self._worker = _ask("load", source, optimize)
 
@@ -95,7 +95,7 @@ def _ask(*request: Any) -> tuple[Any, subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def _loadable(program: Program) -> Generator[str | bytes]:
+def _loadable(program: OnnxModel) -> Generator[str | bytes]:
     source = program.source
     if isinstance(source, (str, os.PathLike)):
         yield str(Path(source).resolve())

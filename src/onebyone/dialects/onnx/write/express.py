@@ -17,7 +17,7 @@ from onebyone.dialects.onnx.write.build import Inputs, annotated, dtype_of, is_o
 from onebyone.dialects.onnx.write.context import Context
 from onebyone.dialects.onnx.write.express_axis import AXIS, can_write_axis
 from onebyone.errors import InexpressibleError
-from onebyone.layout.contraction import roles
+from onebyone.layout.contraction import roles_of
 from onebyone.layout.solve import Variant
 from onebyone.lower import places
 
@@ -185,7 +185,7 @@ def _conv(context: Context, node: Node, variant: Variant, inputs: Inputs) -> lis
 
 
 def _linear(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
-    part = roles(node)
+    part = roles_of(node)
     pair = [inputs[part.data], inputs[part.weight]]
     like, rule = node.results[0].value, "convolution to fully connected"
     total = context.build.op("MatMul", pair, like=like, rule=rule, name=_name(node))

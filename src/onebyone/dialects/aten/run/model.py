@@ -20,9 +20,9 @@ from onebyone.dialects.aten.run.interpreter import Interpreter, step
 from onebyone.dialects.aten.run.runtime import EagerSession, to_numpy
 from onebyone.dialects.aten.values import arguments, fake, op_name
 from onebyone.dialects.protocol import (
+    CanonicalForm,
     Constant,
     Embed,
-    Form,
     Observer,
     Port,
     Session,
@@ -41,7 +41,7 @@ _STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 _CHANGED = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 
 
-class Program:
+class ExportedModel:
     """A PyTorch program to certify; never altered.
 
     Its inputs are its user inputs in the order of a call, nested ones flattened, under the names
@@ -136,14 +136,14 @@ class Program:
             if node.users and node.name not in self.states:
                 yield _constant(target, stored(self.program, target))
 
-    def form(self, *, by_position: bool = False) -> Form:
+    def form(self, *, by_position: bool = False) -> CanonicalForm:
         """The canonical form; a program's is always by position."""
         from onebyone.dialects.aten.run.form import canonical_values
 
         canonical, values = canonical_values(self.program)
         nodes = (n for n in self.program.graph.nodes if n.op == "call_function")
         steps = tuple(step(n) for n in nodes if op_name(n) != "getitem")
-        return Form(
+        return CanonicalForm(
             canonical.outputs, values, steps, tuple(canonical.opaque), tuple(canonical.assumed)
         )
 

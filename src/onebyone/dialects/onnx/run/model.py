@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from onebyone.dialects.onnx.run.interpreter import Interpreter, describe
-from onebyone.dialects.protocol import Constant, Embed, Form, Observer, Port, Session, Step
+from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Observer, Port, Session, Step
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 
 # Operators through which an integer stays the same index.
@@ -22,7 +22,7 @@ _CARRIERS = frozenset(
 )
 
 
-class Program:
+class OnnxModel:
     """A model to certify; never altered.
 
     Args:
@@ -64,13 +64,13 @@ class Program:
         for graph in graphs:
             yield from _constants(graph)
 
-    def form(self, *, by_position: bool = False) -> Form:
+    def form(self, *, by_position: bool = False) -> CanonicalForm:
         """The canonical form; by position also with what depends on constants alone computed."""
         from onebyone.dialects.onnx.run.form import canonical_values
 
         canonical, values = canonical_values(self.model, by_position=by_position)
         steps = tuple(step(node) for node in self.model.graph)
-        return Form(
+        return CanonicalForm(
             canonical.outputs, values, steps, tuple(canonical.opaque), tuple(canonical.assumed)
         )
 
@@ -219,7 +219,7 @@ def _to_float(node: ir.Node) -> bool:
     return to is not None and not ir.DataType(to.as_int()).is_integer()
 
 
-def path_of(program: Program) -> Path | None:
+def path_of(program: OnnxModel) -> Path | None:
     """The file that the program came from, if it came from one."""
     source = program.source
     return Path(source) if isinstance(source, (str, os.PathLike)) else None
