@@ -100,3 +100,11 @@ def test_programs_take_no_sizes() -> None:
     dialect: Any = registry.dialect_of("a.pt2")
     with pytest.raises(onebyone.InputError, match="fixed at torch"):
         dialect.load("a.pt2", {"batch": 1})
+
+
+def test_no_module_takes_the_name_of_a_public_function() -> None:
+    """Importing ``onebyone.layers`` would put the module where ``onebyone.layers()`` was."""
+    root = Path(onebyone.__file__).parent
+    modules = {path.stem for path in root.iterdir() if path.suffix == ".py" or path.is_dir()}
+    public = {name for name, home in onebyone._HOME.items() if home != f"onebyone.{name}"}
+    assert not modules & public

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onebyone.dialects.protocol import Dialect, Lifted, Written
-from onebyone.layers import describe, is_matrix_product, kept_layers
+from onebyone.fc_layers import describe, is_matrix_product, kept_layers
 from onebyone.layout.plan import Plan, make_plan, remaining_moves, transposes_before
 from onebyone.layout.targets import Target
 from onebyone.lower.stays import mark_stays
