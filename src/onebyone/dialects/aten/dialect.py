@@ -15,12 +15,11 @@ from onebyone.dialects.aten.natives import (
     native_case,
 )
 from onebyone.dialects.aten.read.table import functional, read
-from onebyone.dialects.aten.write.express import can_write
+from onebyone.dialects.aten.write.express import EXPRESSIONS
 from onebyone.dialects.aten.write.writer import Writer
 from onebyone.layout.plan import is_layer, make_plan, remaining_moves, transposes_before
 from onebyone.layout.selection import kept_layers
 from onebyone.layout.targets import Target
-from onebyone.lower.stays import mark_stays
 from onebyone.report import Counts, Report, Weight
 from onebyone.transforms.fold import drop_unread, fold_biases
 
@@ -37,7 +36,7 @@ class Planned:
         self.graph, self._reader = lifted.graph, lifted.reader
         fold_biases(self.graph)
         drop_unread(self.graph, lambda node: node.natives[0].node.is_impure())
-        mark_stays(self.graph, can_write)
+        EXPRESSIONS.mark_stays(self.graph)
         layers = [node for node in self.graph.nodes if is_layer(node)]
         names = {node: layer_name(self._reader, node) for node in layers}
         kept = kept_layers(

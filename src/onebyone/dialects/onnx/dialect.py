@@ -16,12 +16,11 @@ from onebyone.dialects.onnx.natives import (
 )
 from onebyone.dialects.onnx.read.table import read
 from onebyone.dialects.onnx.write.dead import remove_dead
-from onebyone.dialects.onnx.write.express import can_write
+from onebyone.dialects.onnx.write.express import EXPRESSIONS
 from onebyone.dialects.onnx.write.writer import Writer
 from onebyone.layout.plan import is_layer, make_plan, remaining_moves, transposes_before
 from onebyone.layout.selection import kept_layers
 from onebyone.layout.targets import Target
-from onebyone.lower.stays import mark_stays
 from onebyone.report import Report
 from onebyone.transforms.fold import fold_biases
 
@@ -40,7 +39,7 @@ class Planned:
         lifted = read(model)
         self.graph, self._reader = lifted.graph, lifted.reader
         fold_biases(self.graph)
-        mark_stays(self.graph, can_write)
+        EXPRESSIONS.mark_stays(self.graph)
         opset = lifted.reader.opset
         kept = kept_layers(
             self.graph,
