@@ -91,6 +91,14 @@ def test_an_original_transpose_comes_before_a_new_one() -> None:
     assert fake.done == ["t"]
 
 
+def test_an_original_reshape_comes_before_a_new_one() -> None:
+    value = graphs.value(2, 3)
+    graph = graphs.with_relayouts(value, ("r", (A, B), ((0, 1),)))
+    holdings, fake = _held(graph, (A, B))
+    assert holdings.get(value, ((0, 1),)) == ("r", "x")
+    assert fake.done == ["r"]
+
+
 def test_the_source_form_is_made_before_the_original_transpose_is_asked_again() -> None:
     """The value is there as [ab, c]; the original transposes [a, b, c]: reshape, then that."""
     value = graphs.value(2, 3, 4)

@@ -172,6 +172,27 @@ def test_a_matrix_times_a_vector_is_a_product() -> None:
     assert pair == (places.Factor(0, swapped=False), places.Factor(1, swapped=False))
 
 
+def test_a_single_row_is_told_from_what_is_summed() -> None:
+    """The position of size 1 in front is no summed one because nothing else is there."""
+    node = graphs.node(
+        Kind.CONTRACT,
+        [((7, 1), [("k",), ("m",)]), ((7, 11), [("k",), ("n",)])],
+        [("m",), ("n",)],
+    )
+    pair = places.factors(node, graphs.native(node))
+    assert pair == (places.Factor(0, swapped=True), places.Factor(1, swapped=False))
+
+
+def test_leading_positions_of_different_axes_are_no_factors() -> None:
+    node = graphs.node(
+        Kind.CONTRACT,
+        [((2, 5, 14), [("b",), ("m",), ("k", "j")]), ((2, 7, 11), [("j",), ("k",), ("n",)])],
+        [("b",), ("m",), ("n",)],
+        sizes={"k": Size(7), "j": Size(2)},
+    )
+    assert places.factors(node, graphs.native(node)) is None
+
+
 def test_a_position_that_is_summed_in_part_is_no_factors() -> None:
     node = graphs.node(
         Kind.CONTRACT,
@@ -192,6 +213,9 @@ def test_rows_come_first_for_a_layer_that_keeps_its_weight_so() -> None:
     assert places.rows_first(node, graphs.native(node)) == graphs.native(node).reads
     reads = places.rows_first(node, graphs.native(node, "linear"))
     assert reads == (((0,), (1,)), ((1,), (0,)), ((0,),))
+    variant = graphs.native(node, "linear")
+    wide = Variant("linear", (*variant.reads[:2], ((), (0,))), variant.writes)
+    assert places.rows_first(node, wide)[2] == ((0,),)
 
 
 # ---- along axes -------------------------------------------------------------------------------
@@ -250,11 +274,12 @@ def test_channels_of_a_group_norm_count_their_groups() -> None:
     assert places.norm_groups(node, graphs.native(node)) == 3
 
 
+@pytest.mark.parametrize("first", [1, 2])
 @pytest.mark.parametrize("order", _ORDERS)
-def test_pads_lie_at_the_positions_that_are_padded(order: tuple[int, ...]) -> None:
+def test_pads_lie_at_the_positions_that_are_padded(order: tuple[int, ...], first: int) -> None:
     node = graphs.node(
         Kind.AXIS,
-        [((2, 1, 5), _ABC)],
+        [((first, 1, 5), _ABC)],
         [("a",), ("p",), ("q",)],
         fn="pad",
         attrs=("constant", 0.0, (1, 0), (2, 3)),
@@ -263,10 +288,23 @@ def test_pads_lie_at_the_positions_that_are_padded(order: tuple[int, ...]) -> No
         axis_out=((("p",), ("q",)),),
     )
     moved = _moved(node, order)
-    shape = tuple((2, 1, 5)[p] for p in order)
+    shape = tuple((first, 1, 5)[p] for p in order)
     padded = np.pad(np.zeros(shape), places.pads(node, moved))
     assert padded.shape == places.fixed_shape(node.results[0].value, moved.writes[0])
     assert places.replaced(node, moved) == [order.index(1), order.index(2)]
+
+
+def test_axes_of_size_one_that_stay_so_have_places_of_their_own() -> None:
+    node = graphs.node(
+        Kind.AXIS,
+        [((2, 1, 1), _ABC)],
+        [("a",), ("p",), ("q",)],
+        fn="slice",
+        sizes={"p": Size(1), "q": Size(1)},
+        axis_in=((("b",), ("c",)),),
+        axis_out=((("p",), ("q",)),),
+    )
+    assert places.replaced(node, graphs.native(node)) == [1, 2]
 
 
 @pytest.mark.parametrize("lengths", [(2, 3), (1, 3), (1, 1)])

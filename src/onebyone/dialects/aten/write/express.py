@@ -15,7 +15,7 @@ from torch import fx
 from onebyone.axes.graph import Form, Node
 from onebyone.axes.positional import Kind
 from onebyone.dialects.aten.read.contract import CONVOLUTIONS
-from onebyone.dialects.aten.values import Native, Number, arguments, fake
+from onebyone.dialects.aten.values import DTYPES, Native, Number, arguments, fake
 from onebyone.dialects.aten.write.context import Context
 from onebyone.dialects.aten.write.express_axis import AXIS, Inputs
 from onebyone.errors import InexpressibleError
@@ -34,11 +34,12 @@ PARTS: dict[str, Any] = {
     "where": aten.where.self,
 }
 _PARTS = (*PARTS, "cast", "scale")
+_DTYPES = {name: dtype for dtype, name in DTYPES.items()}
 
-_ALONG: dict[str, Any] = {"logsoftmax": aten.log_softmax.int, "softmax": aten.softmax.int}
+ALONG: dict[str, Any] = {"logsoftmax": aten.log_softmax.int, "softmax": aten.softmax.int}
 
 # Reductions over several axes at once, and what else they are told.
-_REDUCE: dict[str, tuple[Any, dict[str, Any]]] = {
+REDUCE: dict[str, tuple[Any, dict[str, Any]]] = {
     "all": (aten.all.dims, {}),
     "any": (aten.any.dims, {}),
     "l1": (aten.linalg_vector_norm.default, {"ord": 1}),
@@ -157,7 +158,8 @@ def _pointwise(context: Context, node: Node, variant: Variant, inputs: Inputs) -
     if node.fn == "scale":
         return [build.instead(node, aten.mul.Tensor, (inputs[0], node.attrs[0]))]
     if node.fn == "cast":
-        given = {"self": inputs[0], "dtype": fake(origin).dtype}
+        dtype = _DTYPES.get(node.results[0].value.dtype)
+        given = {"self": inputs[0], "dtype": dtype or getattr(torch, node.results[0].value.dtype)}
         return [build.call(aten.to.dtype, given, origin=origin)]
     if node.fn == "where":
         # It takes tensors only.
@@ -174,15 +176,15 @@ def _along(context: Context, node: Node, variant: Variant, inputs: Inputs) -> li
     axis = places.line(node, variant)
     if node.natives[0].names:
         return context.build.clone(node, inputs, {"dim": axis})
-    return [context.build.instead(node, _ALONG[node.fn], (inputs[0], axis), "attention")]
+    return [context.build.instead(node, ALONG[node.fn], (inputs[0], axis), "attention")]
 
 
 def _reduce(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
     axes, keep = places.reduced(node, variant), places.keeps_rank(variant)
     origin, given = node.natives[0].node, {"self": inputs[0], "keepdim": keep}
     call = context.build.call
-    if node.fn in _REDUCE:
-        target, told = _REDUCE[node.fn]
+    if node.fn in REDUCE:
+        target, told = REDUCE[node.fn]
         return [call(target, given | {"dim": axes} | told, origin=origin)]
     if node.fn in _SPREAD:
         told = {"dim": axes, "correction": node.attrs[0]}
@@ -272,12 +274,12 @@ def _can_pointwise(node: Node, alone: bool) -> bool:
 
 
 def _can_along(node: Node, alone: bool) -> bool:
-    return node.fn in _ALONG or (_is_whole(node) and node.fn == node.natives[0].op == "cumsum")
+    return node.fn in ALONG or (_is_whole(node) and node.fn == node.natives[0].op == "cumsum")
 
 
 def _can_reduce(node: Node, alone: bool) -> bool:
     # An empty list of axes would mean all of them.
-    return bool(node.summed) and node.fn in (*_REDUCE, *_SPREAD, *_ARG, "prod")
+    return bool(node.summed) and node.fn in (*REDUCE, *_SPREAD, *_ARG, "prod")
 
 
 def _can_norm(node: Node, alone: bool) -> bool:

@@ -27,14 +27,14 @@ _CONTRACTS = ("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul")
 # Operators for the parts of a native node that stands for several operations, and their rules.
 _PARTS = {"add": ("Add", "bias")}
 
-_ALONG = {
+ALONG = {
     "cumsum": "CumSum",
     "hardmax": "Hardmax",
     "logsoftmax": "LogSoftmax",
     "softmax": "Softmax",
 }
 
-_REDUCE = {
+REDUCE = {
     "l1": "ReduceL1",
     "l2": "ReduceL2",
     "logsum": "ReduceLogSum",
@@ -171,7 +171,7 @@ def _pointwise(context: Context, node: Node, variant: Variant, inputs: Inputs) -
 
 
 def _along(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
-    axis, op_type = places.line(node, variant), _ALONG[node.fn]
+    axis, op_type = places.line(node, variant), ALONG[node.fn]
     if node.fn == "cumsum":
         return context.build.anew(node, op_type, [inputs[0], context.constants.integer(axis)], {})
     return context.build.anew(node, op_type, inputs[:1], {"axis": axis})
@@ -184,7 +184,7 @@ def _reduce(context: Context, node: Node, variant: Variant, inputs: Inputs) -> l
         if node.attrs != (0,):
             attributes["select_last_index"] = 1
         return context.build.anew(node, _ARG[node.fn], inputs[:1], attributes)
-    op_type = _REDUCE[node.fn]
+    op_type = REDUCE[node.fn]
     values = list(inputs[:1])
     attributes: dict[str, object] = {"keepdims": keep}
     if context.opset >= _AXES_INPUT.get(op_type, _AXES_INPUT_DEFAULT):
@@ -249,7 +249,7 @@ def _can_pointwise(node: Node, alone: bool) -> bool:
 
 
 def _can_along(node: Node, alone: bool) -> bool:
-    op_type = _ALONG.get(node.fn)
+    op_type = ALONG.get(node.fn)
     return op_type is not None and (not node.attrs or is_operator(node.natives[0], op_type))
 
 
@@ -257,7 +257,7 @@ def _can_reduce(node: Node, alone: bool) -> bool:
     if not node.summed:
         # An empty list of axes would mean all of them.
         return False
-    op_type = _REDUCE.get(node.fn)
+    op_type = REDUCE.get(node.fn)
     if op_type is None:
         return node.fn in _ARG
     return not node.attrs or is_operator(node.natives[0], op_type)
