@@ -10,7 +10,6 @@ from onebyone.dialects.protocol import Dialect, Lifted, Written
 from onebyone.fc_layers import describe, is_matrix_product, kept_layers
 from onebyone.layout.plan import Plan, make_plan, remaining_moves, transposes_before
 from onebyone.layout.targets import Target
-from onebyone.lower.stays import mark_stays
 from onebyone.report import Counts, Layer, Report
 from onebyone.transforms.fold import drop_unread, fold_biases
 
@@ -85,7 +84,7 @@ def plan_model(
     graph, natives = lifted.graph, lifted.natives
     fold_biases(graph)
     drop_unread(graph, natives.has_effect)
-    mark_stays(graph, dialect.can_write)
+    dialect.expressions.mark_stays(graph)
     kept = kept_layers(graph, natives, target, only, skip)
     plan = make_plan(graph, target, natives, kept)
     layers = describe(graph, natives, plan)

@@ -13,10 +13,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from onebyone.axes.graph import AxisGraph, Node
+from onebyone.axes.graph import AxisGraph
 from onebyone.axes.natives import Natives
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.layout.plan import Plan
+from onebyone.lower.expressions import Expressions
 from onebyone.report import Counts, Weight
 
 
@@ -272,10 +273,14 @@ class Dialect(Protocol[M, S]):
     Attributes:
         usual_targets: the target that stands for ``conv`` or ``linear`` where it is another than
             that of this name.
+        expressions: how nodes are written, and which can be; the others keep their layout.
     """
 
     @property
     def usual_targets(self) -> Mapping[str, str]: ...
+
+    @property
+    def expressions(self) -> Expressions[Any, Any]: ...
 
     def load(self, model: Any, dims: Mapping[str, int]) -> M:
         """A model of one's own, whatever it came as: `write` may change it.
@@ -295,15 +300,6 @@ class Dialect(Protocol[M, S]):
 
     def lift(self, model: M) -> Lifted[M, S]:
         """Read a model; what no output depends on is dropped."""
-        ...
-
-    def can_write(self, node: Node, alone: bool) -> bool:
-        """Whether a node can be written in other forms than those that it came with.
-
-        Args:
-            node: of the axis graph.
-            alone: no other node stands for the same native node.
-        """
         ...
 
     def write(self, lifted: Lifted[M, S], plan: Plan) -> Written[M]:

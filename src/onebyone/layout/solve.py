@@ -23,11 +23,11 @@ class Variant:
     """One way to run a node.
 
     Attributes:
-        tag: its name, for the emitter.
+        tag: its name, for the writer.
         reads: the state demanded of each operand; None where any state will do.
         writes: the state of each result.
         cost: its own cost.
-        detail: data for the emitter.
+        detail: data for the writer.
     """
 
     tag: str

@@ -100,14 +100,14 @@ def norm_groups(node: Node, variant: Variant) -> int:
     return fixed_shape(use.value, (groups,))[0]
 
 
-def replaced(node: Node, variant: Variant, number: int = 0) -> list[int]:
-    """The position of each replaced group of an operand of an AXIS node.
+def replaced(node: Node, variant: Variant) -> list[int]:
+    """The position of each replaced group of the first operand of an AXIS node.
 
     A group of size 1 has no axes: it is the position where the result has what replaces it.
     """
-    use, form = operand(node, number), variant.reads[number]
+    use, form = operand(node, 0), variant.reads[0]
     places: list[int] = []
-    for group, new in zip(node.axis_in[number], node.axis_out[0], strict=True):
+    for group, new in zip(node.axis_in[0], node.axis_out[0], strict=True):
         if group:
             places.append(position(use, form, group))
         elif new:
@@ -119,8 +119,7 @@ def replaced(node: Node, variant: Variant, number: int = 0) -> list[int]:
 
 def joined(node: Node, variant: Variant) -> int:
     """The position along which operands are put side by side, or an operand is cut in parts."""
-    number = next((n for n, groups in enumerate(node.axis_in) if groups and groups[0]), 0)
-    return replaced(node, variant, number)[0]
+    return replaced(node, variant)[0]
 
 
 def gathered(node: Node, variant: Variant) -> int:

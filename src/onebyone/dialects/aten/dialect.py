@@ -8,13 +8,12 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from onebyone.axes.graph import Node
 from onebyone.dialects.aten import files
 from onebyone.dialects.aten.natives import AtenNatives, counts
 from onebyone.dialects.aten.read.reader import Reader
 from onebyone.dialects.aten.read.table import functional, read
 from onebyone.dialects.aten.run.model import ExportedModel
-from onebyone.dialects.aten.write.express import can_write
+from onebyone.dialects.aten.write.express import EXPRESSIONS
 from onebyone.dialects.aten.write.writer import Writer
 from onebyone.dialects.protocol import Dialect, Lifted, Written
 from onebyone.errors import InputError
@@ -27,6 +26,7 @@ class AtenDialect:
 
     # PyTorch reads the factors of a product through strides.
     usual_targets: Mapping[str, str] = {"linear": "linear-strided"}
+    expressions = EXPRESSIONS
 
     def load(
         self, model: str | os.PathLike[str] | ExportedProgram, dims: Mapping[str, int]
@@ -47,10 +47,6 @@ class AtenDialect:
         program = functional(model)
         lifted = read(program)
         return Lifted(program, lifted.graph, AtenNatives(lifted.reader), lifted.reader)
-
-    def can_write(self, node: Node, alone: bool) -> bool:
-        """Whether a node can be written in other forms than those that it came with."""
-        return can_write(node, alone)
 
     def write(
         self, lifted: Lifted[ExportedProgram, Reader], plan: Plan

@@ -10,7 +10,6 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from onebyone.axes.graph import Node
 from onebyone.dialects.onnx.files import save
 from onebyone.dialects.onnx.files.dims import fix_dims
 from onebyone.dialects.onnx.files.load import as_model
@@ -19,7 +18,7 @@ from onebyone.dialects.onnx.read.reader import Reader
 from onebyone.dialects.onnx.read.table import read
 from onebyone.dialects.onnx.run.model import OnnxModel
 from onebyone.dialects.onnx.write.dead import remove_dead
-from onebyone.dialects.onnx.write.express import can_write
+from onebyone.dialects.onnx.write.express import EXPRESSIONS
 from onebyone.dialects.onnx.write.writer import Writer
 from onebyone.dialects.protocol import Dialect, Lifted, Written
 from onebyone.layout.plan import Plan
@@ -45,6 +44,7 @@ class OnnxDialect:
     """See `onebyone.dialects.protocol.Dialect`."""
 
     usual_targets: Mapping[str, str] = {}
+    expressions = EXPRESSIONS
 
     def load(
         self, model: str | os.PathLike[str] | onnx.ModelProto | ir.Model, dims: Mapping[str, int]
@@ -67,10 +67,6 @@ class OnnxDialect:
         lifted = read(model)
         natives = OnnxNatives(lifted.reader.opset)
         return Lifted(model, lifted.graph, natives, Source(lifted.reader, declared))
-
-    def can_write(self, node: Node, alone: bool) -> bool:
-        """Whether a node can be written in other forms than those that it came with."""
-        return can_write(node, alone)
 
     def write(self, lifted: Lifted[ir.Model, Source], plan: Plan) -> Written[ir.Model]:
         """Rewrite the lifted model in place."""

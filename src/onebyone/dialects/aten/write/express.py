@@ -1,13 +1,12 @@
 """Express a node of the axis graph in the forms that the plan chose: one table.
 
 A node is written by the function that it means, or as the very operator that it came from, never
-by what an operator's name looks like. What can be written so is said by `can_write`, before a plan
-is made; anything else keeps its layout.
+by what an operator's name looks like. Each row says which nodes it can write so, before a plan is
+made; anything else keeps its layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,17 +15,16 @@ from torch import fx
 from onebyone.axes.graph import Form, Node
 from onebyone.axes.positional import Kind
 from onebyone.dialects.aten.read.contract import CONVOLUTIONS
-from onebyone.dialects.aten.values import Native, Number, arguments, fake
+from onebyone.dialects.aten.values import DTYPES, Native, Number, arguments, fake
 from onebyone.dialects.aten.write.context import Context
-from onebyone.dialects.aten.write.express_axis import AXIS, Inputs, can_write_axis
+from onebyone.dialects.aten.write.express_axis import AXIS, Inputs
 from onebyone.errors import InexpressibleError
 from onebyone.layout.contraction import roles_of
 from onebyone.layout.solve import Variant
 from onebyone.lower import places
+from onebyone.lower.expressions import Expressions, Row
 
 aten = torch.ops.aten
-
-Expression = Callable[[Context, Node, Variant, Inputs], list[fx.Node]]
 
 # Operators for the parts of a native node that stands for several operations.
 PARTS: dict[str, Any] = {
@@ -36,11 +34,12 @@ PARTS: dict[str, Any] = {
     "where": aten.where.self,
 }
 _PARTS = (*PARTS, "cast", "scale")
+_DTYPES = {name: dtype for dtype, name in DTYPES.items()}
 
-_ALONG: dict[str, Any] = {"logsoftmax": aten.log_softmax.int, "softmax": aten.softmax.int}
+ALONG: dict[str, Any] = {"logsoftmax": aten.log_softmax.int, "softmax": aten.softmax.int}
 
 # Reductions over several axes at once, and what else they are told.
-_REDUCE: dict[str, tuple[Any, dict[str, Any]]] = {
+REDUCE: dict[str, tuple[Any, dict[str, Any]]] = {
     "all": (aten.all.dims, {}),
     "any": (aten.any.dims, {}),
     "l1": (aten.linalg_vector_norm.default, {"ord": 1}),
@@ -62,48 +61,6 @@ _FUSED: dict[str, Any] = {
     "layer_norm": aten.layer_norm.default,
     "rms_norm": aten.rms_norm.default,
 }
-
-
-def express(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    """New nodes for one axis node; returns those that hold its results.
-
-    Raises:
-        InexpressibleError: `can_write` says no of the node.
-    """
-    alone = len(context.holdings.sharing(node)) == 1
-    if node.kind not in _TABLE or not can_write(node, alone):
-        name = node.natives[0].node.name
-        raise InexpressibleError(f"{node.kind.value} {node.fn} has no expression ({name})")
-    return _TABLE[node.kind](context, node, variant, inputs)
-
-
-def can_write(node: Node, alone: bool) -> bool:
-    """Whether a node can be written in other forms than its native ones.
-
-    Args:
-        node: of the axis graph.
-        alone: no other node shares its native node.
-    """
-    native: Native = node.natives[0]
-    # Where it has names of operands, the native node is this operation and nothing else.
-    whole = bool(native.names)
-    match node.kind:
-        case Kind.CONTRACT:
-            return alone or _is_convolution(node) or _is_product(node)
-        case Kind.POINTWISE:
-            return whole or native.op == "prelu" or node.fn in _PARTS
-        case Kind.ALONG:
-            return node.fn in _ALONG or (whole and node.fn == native.op == "cumsum")
-        case Kind.REDUCE:
-            # An empty list of axes would mean all of them.
-            known = node.fn in (*_REDUCE, *_SPREAD, *_ARG, "prod")
-            return known and bool(node.summed)
-        case Kind.AXIS:
-            return can_write_axis(node)
-        case Kind.NORM:
-            return node.fn in _FUSED
-        case _:
-            return True
 
 
 def _contract(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
@@ -201,7 +158,8 @@ def _pointwise(context: Context, node: Node, variant: Variant, inputs: Inputs) -
     if node.fn == "scale":
         return [build.instead(node, aten.mul.Tensor, (inputs[0], node.attrs[0]))]
     if node.fn == "cast":
-        given = {"self": inputs[0], "dtype": fake(origin).dtype}
+        dtype = _DTYPES.get(node.results[0].value.dtype)
+        given = {"self": inputs[0], "dtype": dtype or getattr(torch, node.results[0].value.dtype)}
         return [build.call(aten.to.dtype, given, origin=origin)]
     if node.fn == "where":
         # It takes tensors only.
@@ -218,15 +176,15 @@ def _along(context: Context, node: Node, variant: Variant, inputs: Inputs) -> li
     axis = places.line(node, variant)
     if node.natives[0].names:
         return context.build.clone(node, inputs, {"dim": axis})
-    return [context.build.instead(node, _ALONG[node.fn], (inputs[0], axis), "attention")]
+    return [context.build.instead(node, ALONG[node.fn], (inputs[0], axis), "attention")]
 
 
 def _reduce(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
     axes, keep = places.reduced(node, variant), places.keeps_rank(variant)
     origin, given = node.natives[0].node, {"self": inputs[0], "keepdim": keep}
     call = context.build.call
-    if node.fn in _REDUCE:
-        target, told = _REDUCE[node.fn]
+    if node.fn in REDUCE:
+        target, told = REDUCE[node.fn]
         return [call(target, given | {"dim": axes} | told, origin=origin)]
     if node.fn in _SPREAD:
         told = {"dim": axes, "correction": node.attrs[0]}
@@ -238,10 +196,6 @@ def _reduce(context: Context, node: Node, variant: Variant, inputs: Inputs) -> l
         told = {"self": tensor, "dim": axis, "keepdim": keep}
         tensor = call(aten.prod.dim_int, told, origin=origin)
     return [tensor]
-
-
-def _axis(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    return AXIS[node.fn].write(context, node, variant, inputs)
 
 
 def _norm(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
@@ -306,11 +260,39 @@ def _spelled(context: Context, node: Node, variant: Variant, inputs: Inputs) -> 
     return out
 
 
-_TABLE: dict[Kind, Expression] = {
-    Kind.ALONG: _along,
-    Kind.AXIS: _axis,
-    Kind.CONTRACT: _contract,
-    Kind.NORM: _norm,
-    Kind.POINTWISE: _pointwise,
-    Kind.REDUCE: _reduce,
-}
+def _is_whole(node: Node) -> bool:
+    """Whether the native node is this operation and nothing else: it names its operands."""
+    return bool(node.natives[0].names)
+
+
+def _can_contract(node: Node, alone: bool) -> bool:
+    return alone or _is_convolution(node) or _is_product(node)
+
+
+def _can_pointwise(node: Node, alone: bool) -> bool:
+    return _is_whole(node) or node.fn in _PARTS
+
+
+def _can_along(node: Node, alone: bool) -> bool:
+    return node.fn in ALONG or (_is_whole(node) and node.fn == node.natives[0].op == "cumsum")
+
+
+def _can_reduce(node: Node, alone: bool) -> bool:
+    # An empty list of axes would mean all of them.
+    return bool(node.summed) and node.fn in (*REDUCE, *_SPREAD, *_ARG, "prod")
+
+
+def _can_norm(node: Node, alone: bool) -> bool:
+    return node.fn in _FUSED
+
+
+EXPRESSIONS: Expressions[Context, fx.Node] = Expressions(
+    {
+        Kind.ALONG: Row(_along, _can_along),
+        Kind.AXIS: AXIS,
+        Kind.CONTRACT: Row(_contract, _can_contract),
+        Kind.NORM: Row(_norm, _can_norm),
+        Kind.POINTWISE: Row(_pointwise, _can_pointwise),
+        Kind.REDUCE: Row(_reduce, _can_reduce),
+    }
+)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,32 +14,20 @@ from onebyone.dialects.aten.write.context import Context
 from onebyone.layout.form_rules import strip
 from onebyone.layout.solve import Variant
 from onebyone.lower import places
+from onebyone.lower.expressions import CanWrite, Row
 
 aten = torch.ops.aten
 
 Inputs = Sequence[Any]
 
 
-@dataclass(frozen=True)
-class Row:
-    """How a function that acts along named axes is written.
-
-    Attributes:
-        write: appends the nodes.
-        of: the only operator that it can be written from; "" where the meaning says all.
-    """
-
-    write: Callable[[Context, Node, Variant, Inputs], list[fx.Node]]
-    of: str = ""
+def _from(op: str) -> CanWrite:
+    """Only the operator itself says all that it does."""
+    return lambda node, alone: node.natives[0].op == op and bool(node.natives[0].names)
 
 
-def can_write_axis(node: Node) -> bool:
-    """Whether an AXIS node can be written anew."""
-    native: Native = node.natives[0]
-    row = AXIS.get(node.fn)
-    if row is None or (node.fn == "pad" and node.attrs[0] != "constant"):
-        return False
-    return not row.of or (native.op == row.of and bool(native.names))
+def _can_pad(node: Node, alone: bool) -> bool:
+    return node.attrs[0] == "constant"
 
 
 def _slice(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
@@ -142,15 +129,15 @@ def _causal(context: Context, node: Node, variant: Variant, inputs: Inputs) -> l
     return [tensor if len(form) == 2 else context.reshape(result.value, tensor, form)]
 
 
-AXIS: dict[str, Row] = {
+AXIS: dict[str, Row[Context, fx.Node]] = {
     "causal": Row(_causal),
     "concat": Row(_concat),
     "expand": Row(_expand),
-    "flip": Row(_turn, of="flip"),
+    "flip": Row(_turn, _from("flip")),
     "gather": Row(_gather),
-    "pad": Row(_pad),
-    "roll": Row(_turn, of="roll"),
-    "slice": Row(_slice, of="slice"),
+    "pad": Row(_pad, _can_pad),
+    "roll": Row(_turn, _from("roll")),
+    "slice": Row(_slice, _from("slice")),
     "split": Row(_split),
     "subsample": Row(_subsample),
 }

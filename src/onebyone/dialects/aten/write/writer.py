@@ -22,7 +22,7 @@ from onebyone.dialects.aten.values import Native, fake, is_tensor, shape_of
 from onebyone.dialects.aten.write.build import Build
 from onebyone.dialects.aten.write.constants import Constants
 from onebyone.dialects.aten.write.context import Context
-from onebyone.dialects.aten.write.express import express
+from onebyone.dialects.aten.write.express import EXPRESSIONS
 from onebyone.dialects.aten.write.sizes import Sizes
 from onebyone.layout.plan import Plan
 from onebyone.lower import places
@@ -133,7 +133,7 @@ class Writer:
             None if use is None or form is None else self._get(use.value, form)
             for use, form in zip(node.operands, places.rows_first(node, variant), strict=True)
         ]
-        results = express(self._context, node, variant, inputs)
+        results = EXPRESSIONS.write(self._context, node, variant, inputs)
         for use, form, result in zip(node.results, variant.writes, results, strict=True):
             expected = places.shape(use.value, form)
             assert shape_of(fake(result)) == expected, (node.fn, fake(result).shape, expected)

@@ -1,13 +1,11 @@
 """Express a node of the axis graph in the forms that the plan chose: one table.
 
 A node is written by the function that it means, or as the very operator that it came from, never
-by what an operator's name looks like. What can be written so is said by `can_write`, before a plan
-is made; anything else keeps its layout.
+by what an operator's name looks like. Each row says which nodes it can write so, before a plan is
+made; anything else keeps its layout.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import onnx_ir as ir
 
@@ -15,13 +13,12 @@ from onebyone.axes.graph import Node
 from onebyone.axes.positional import Kind
 from onebyone.dialects.onnx.write.build import Inputs, annotated, dtype_of, is_operator
 from onebyone.dialects.onnx.write.context import Context
-from onebyone.dialects.onnx.write.express_axis import AXIS, can_write_axis
+from onebyone.dialects.onnx.write.express_axis import AXIS
 from onebyone.errors import InexpressibleError
 from onebyone.layout.contraction import roles_of
 from onebyone.layout.solve import Variant
 from onebyone.lower import places
-
-Expression = Callable[[Context, Node, Variant, Inputs], list[ir.Value]]
+from onebyone.lower.expressions import Expressions, Row
 
 # What a Contract may be as it came, beside a matrix product: its operators read no more than the
 # factors and a bias.
@@ -30,14 +27,14 @@ _CONTRACTS = ("Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul")
 # Operators for the parts of a native node that stands for several operations, and their rules.
 _PARTS = {"add": ("Add", "bias")}
 
-_ALONG = {
+ALONG = {
     "cumsum": "CumSum",
     "hardmax": "Hardmax",
     "logsoftmax": "LogSoftmax",
     "softmax": "Softmax",
 }
 
-_REDUCE = {
+REDUCE = {
     "l1": "ReduceL1",
     "l2": "ReduceL2",
     "logsum": "ReduceLogSum",
@@ -62,50 +59,6 @@ _FUSED = {
     "layer_norm": "LayerNormalization",
     "rms_norm": "RMSNormalization",
 }
-
-
-def express(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
-    """New nodes for one axis node; returns the values of its results.
-
-    Raises:
-        InexpressibleError: `can_write` says no of the node.
-    """
-    alone = len(context.holdings.sharing(node)) == 1
-    if node.kind not in _TABLE or not can_write(node, alone):
-        raise InexpressibleError(f"{node.kind.value} {node.fn} has no expression ({_name(node)})")
-    return _TABLE[node.kind](context, node, variant, inputs)
-
-
-def can_write(node: Node, alone: bool) -> bool:
-    """Whether a node can be written in other forms than its native ones.
-
-    Args:
-        node: of the axis graph.
-        alone: no other node shares its native node.
-    """
-    native: ir.Node = node.natives[0]
-    match node.kind:
-        case Kind.CONTRACT:
-            return alone or is_operator(native, *_CONTRACTS) or _is_product(node)
-        case Kind.POINTWISE:
-            return alone or node.fn in _PARTS or node.fn == "scale"
-        case Kind.ALONG:
-            return node.fn in _ALONG and (not node.attrs or is_operator(native, _ALONG[node.fn]))
-        case Kind.REDUCE:
-            # An empty list of axes would mean all of them.
-            return bool(node.summed) and _can_reduce(node)
-        case Kind.AXIS:
-            return can_write_axis(node)
-        case Kind.NORM:
-            return node.fn in _SPELLED or is_operator(native, _FUSED.get(node.fn, ""))
-        case _:
-            return True
-
-
-def _can_reduce(node: Node) -> bool:
-    if node.fn in _ARG:
-        return True
-    return node.fn in _REDUCE and (not node.attrs or is_operator(node.natives[0], _REDUCE[node.fn]))
 
 
 def _name(node: Node) -> str:
@@ -218,7 +171,7 @@ def _pointwise(context: Context, node: Node, variant: Variant, inputs: Inputs) -
 
 
 def _along(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
-    axis, op_type = places.line(node, variant), _ALONG[node.fn]
+    axis, op_type = places.line(node, variant), ALONG[node.fn]
     if node.fn == "cumsum":
         return context.build.anew(node, op_type, [inputs[0], context.constants.integer(axis)], {})
     return context.build.anew(node, op_type, inputs[:1], {"axis": axis})
@@ -231,7 +184,7 @@ def _reduce(context: Context, node: Node, variant: Variant, inputs: Inputs) -> l
         if node.attrs != (0,):
             attributes["select_last_index"] = 1
         return context.build.anew(node, _ARG[node.fn], inputs[:1], attributes)
-    op_type = _REDUCE[node.fn]
+    op_type = REDUCE[node.fn]
     values = list(inputs[:1])
     attributes: dict[str, object] = {"keepdims": keep}
     if context.opset >= _AXES_INPUT.get(op_type, _AXES_INPUT_DEFAULT):
@@ -239,10 +192,6 @@ def _reduce(context: Context, node: Node, variant: Variant, inputs: Inputs) -> l
     else:
         attributes = {"axes": axes, **attributes}
     return context.build.anew(node, op_type, values, attributes)
-
-
-def _axis(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
-    return AXIS[node.fn].write(context, node, variant, inputs)
 
 
 def _norm(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
@@ -291,11 +240,40 @@ def _spelled(context: Context, node: Node, variant: Variant, inputs: Inputs) -> 
     return out
 
 
-_TABLE: dict[Kind, Expression] = {
-    Kind.ALONG: _along,
-    Kind.AXIS: _axis,
-    Kind.CONTRACT: _contract,
-    Kind.NORM: _norm,
-    Kind.POINTWISE: _pointwise,
-    Kind.REDUCE: _reduce,
-}
+def _can_contract(node: Node, alone: bool) -> bool:
+    return alone or is_operator(node.natives[0], *_CONTRACTS) or _is_product(node)
+
+
+def _can_pointwise(node: Node, alone: bool) -> bool:
+    return alone or node.fn in _PARTS or node.fn == "scale"
+
+
+def _can_along(node: Node, alone: bool) -> bool:
+    op_type = ALONG.get(node.fn)
+    return op_type is not None and (not node.attrs or is_operator(node.natives[0], op_type))
+
+
+def _can_reduce(node: Node, alone: bool) -> bool:
+    if not node.summed:
+        # An empty list of axes would mean all of them.
+        return False
+    op_type = REDUCE.get(node.fn)
+    if op_type is None:
+        return node.fn in _ARG
+    return not node.attrs or is_operator(node.natives[0], op_type)
+
+
+def _can_norm(node: Node, alone: bool) -> bool:
+    return node.fn in _SPELLED or is_operator(node.natives[0], _FUSED.get(node.fn, ""))
+
+
+EXPRESSIONS: Expressions[Context, ir.Value] = Expressions(
+    {
+        Kind.ALONG: Row(_along, _can_along),
+        Kind.AXIS: AXIS,
+        Kind.CONTRACT: Row(_contract, _can_contract),
+        Kind.NORM: Row(_norm, _can_norm),
+        Kind.POINTWISE: Row(_pointwise, _can_pointwise),
+        Kind.REDUCE: Row(_reduce, _can_reduce),
+    }
+)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import onnx_ir as ir
 
@@ -13,27 +10,14 @@ from onebyone.dialects.onnx.write.build import Inputs, is_operator
 from onebyone.dialects.onnx.write.context import Context
 from onebyone.layout.solve import Variant
 from onebyone.lower import places
+from onebyone.lower.expressions import CanWrite, Row
 
 _END = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True)
-class Row:
-    """How a function that acts along named axes is written.
-
-    Attributes:
-        write: appends the nodes.
-        of: the only operator that it can be written from; "" where the meaning says all.
-    """
-
-    write: Callable[[Context, Node, Variant, Inputs], list[ir.Value]]
-    of: str = ""
-
-
-def can_write_axis(node: Node) -> bool:
-    """Whether an AXIS node can be written anew."""
-    row = AXIS.get(node.fn)
-    return row is not None and (not row.of or is_operator(node.natives[0], row.of))
+def _from(op_type: str) -> CanWrite:
+    """Only the operator itself says all that it does."""
+    return lambda node, alone: is_operator(node.natives[0], op_type)
 
 
 def _slice(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[ir.Value]:
@@ -89,12 +73,12 @@ def _expand(context: Context, node: Node, variant: Variant, inputs: Inputs) -> l
     return context.build.anew(node, "Expand", [inputs[0], context.sizes.vector(shape)], {})
 
 
-AXIS: dict[str, Row] = {
+AXIS: dict[str, Row[Context, ir.Value]] = {
     "concat": Row(_concat),
     "expand": Row(_expand),
     "gather": Row(_gather),
-    "pad": Row(_pad, of="Pad"),
-    "slice": Row(_slice, of="Slice"),
-    "split": Row(_split, of="Split"),
+    "pad": Row(_pad, _from("Pad")),
+    "slice": Row(_slice, _from("Slice")),
+    "split": Row(_split, _from("Split")),
     "subsample": Row(_subsample),
 }

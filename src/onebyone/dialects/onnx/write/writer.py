@@ -15,7 +15,7 @@ from onebyone.dialects.onnx.write.build import Build, annotated
 from onebyone.dialects.onnx.write.constants import Constants
 from onebyone.dialects.onnx.write.context import Context
 from onebyone.dialects.onnx.write.dead import detach, replace_in_nested
-from onebyone.dialects.onnx.write.express import express
+from onebyone.dialects.onnx.write.express import EXPRESSIONS
 from onebyone.dialects.onnx.write.sizes import SizeVectors
 from onebyone.layout.plan import Plan
 from onebyone.lower.holdings import Holdings
@@ -130,7 +130,7 @@ class Writer:
                 None if use is None or form is None else self._get(use.value, form)
                 for use, form in zip(node.operands, variant.reads, strict=True)
             ]
-            results = express(self._context, node, variant, inputs)
+            results = EXPRESSIONS.write(self._context, node, variant, inputs)
             for use, form, result in zip(node.results, variant.writes, results, strict=True):
                 self._holdings.put(use.value, form, annotated(result, use.value, form))
             return
