@@ -43,18 +43,18 @@ def real_gap(
         unit = UNITS["float32"] if "float64" in types else unit
     spread_a = spread(a, values, x, unit=unit, scalars=scalars)
     spread_b = spread(b, theirs, y, unit=unit, scalars=scalars, constants=folded)
-    found: list[tuple[float, float]] = []
+    gaps: list[tuple[float, float]] = []
     for p, q in ports.outputs:
         real = x[p.name]
         if real.dtype.kind == "f" and not np.isfinite(real).all():
             continue
-        own = min(spread_b[q.name], _HALF * float(np.max(np.abs(real), initial=0.0)))
-        bound = SAFETY * (spread_a[p.name] + own)
-        found.append((deviation(real, y[q.name]), bound))
-    return max(found, key=excess, default=(0.0, 0.0))
+        spread_in_b = min(spread_b[q.name], _HALF * float(np.max(np.abs(real), initial=0.0)))
+        bound = SAFETY * (spread_a[p.name] + spread_in_b)
+        gaps.append((deviation(real, y[q.name]), bound))
+    return max(gaps, key=excess, default=(0.0, 0.0))
 
 
-def excess(found: tuple[float, float]) -> float:
+def excess(measured: tuple[float, float]) -> float:
     """By how much a difference exceeds its bound."""
-    gap, bound = found
+    gap, bound = measured
     return gap / bound if bound else gap and float("inf")

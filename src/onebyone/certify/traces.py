@@ -53,29 +53,29 @@ def trace(
 ) -> Trace:
     """One run modulo a prime; with ``follow`` every value leaves its fingerprint."""
     ar = Field(*prime, seed)
-    found = Trace({}, ar)
+    run = Trace({}, ar)
 
     def observe(step: Step, results: list[Tensor | None]) -> None:
         for name, result in zip(step.outputs, results, strict=False):
             if name in keep:
-                found.kept[name] = result
+                run.kept[name] = result
         if not follow:
             return
-        found.steps.append(step)
+        run.steps.append(step)
         for name, result in zip(step.outputs, results, strict=False):
             if isinstance(result, Element) or (
                 isinstance(result, np.ndarray) and (result.dtype.kind == "b" or result.ndim > 1)
             ):
-                found.prints[name] = ar.fingerprint(result)
+                run.prints[name] = ar.fingerprint(result)
 
-    found.outputs = model.run(
+    run.outputs = model.run(
         ar,
         embedded(ar, values, seed),
         deadline=deadline,
         observe=observe if follow or keep else None,
         embed=None if embed is None else embed(ar),
     )
-    return found
+    return run
 
 
 def run_both(
@@ -92,11 +92,11 @@ def run_both(
     """A run of each; constants of a file that are values of a program get these values."""
     models = [(a, values), (b, renamed(values, ports))]
     order = (0, 1) if a.positional else (1, 0)
-    (first, own), (second, other) = (models[i] for i in order)
+    (first, first_values), (second, second_values) = (models[i] for i in order)
     keep = set(folds.values.values())
-    one = trace(first, own, prime, seed, deadline, follow, keep)
+    one = trace(first, first_values, prime, seed, deadline, follow, keep)
     embed = (lambda ar: folds.embed(ar, one.kept)) if keep else None
-    two = trace(second, other, prime, seed, deadline, follow, embed=embed)
+    two = trace(second, second_values, prime, seed, deadline, follow, embed=embed)
     return (one, two) if a.positional else (two, one)
 
 

@@ -78,10 +78,10 @@ def _block_outside_references(module: nn.Module, places: dict[int, Place]) -> No
         if attribute in ("_modules", "_parameters", "_buffers"):
             continue
         if isinstance(value, dict):
-            held = list(value.values())
+            members = list(value.values())
         else:
-            held = list(value) if isinstance(value, list | tuple | set) else [value]
-        for item in held:
+            members = list(value) if isinstance(value, list | tuple | set) else [value]
+        for item in members:
             if isinstance(item, nn.Module) and id(item) in places:
                 places[
                     id(item)

@@ -78,4 +78,4 @@ def input_sizes(
             sizes.setdefault(id(module), set()).add(tuple(x.shape[-rank:]))
 
     watch(model, layers, example, seen)
-    return {key: next(iter(found)) for key, found in sizes.items() if len(found) == 1}
+    return {key: next(iter(shapes)) for key, shapes in sizes.items() if len(shapes) == 1}

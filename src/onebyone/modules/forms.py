@@ -66,8 +66,8 @@ def transformers_conv1d() -> type[nn.Module] | None:
 
     It is an FC layer whose weight is ``(in, out)``; no model can hold one before that import.
     """
-    found = sys.modules.get("transformers.pytorch_utils")
-    return None if found is None else cast("type[nn.Module]", found.Conv1D)
+    pytorch_utils = sys.modules.get("transformers.pytorch_utils")
+    return None if pytorch_utils is None else cast("type[nn.Module]", pytorch_utils.Conv1D)
 
 
 def base_class(module: nn.Module) -> type[nn.Module] | None:

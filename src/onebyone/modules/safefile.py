@@ -109,9 +109,9 @@ def read_index(path: Path) -> Shards:
     if outside:
         raise InputError(f"{path} names a shard outside its directory: {outside[0]}")
     files = [read_safetensors(path.parent / name) for name in names]
-    held = {name: file.path.name for file in files for name in file.shapes()}
-    if held != weight_map:
-        wrong = sorted(held.items() ^ weight_map.items())
+    file_of = {name: file.path.name for file in files for name in file.shapes()}
+    if file_of != weight_map:
+        wrong = sorted(file_of.items() ^ weight_map.items())
         raise InputError(f"{path} does not say what its shards hold: {wrong[0][0]} differs")
     return Shards(files, index, text.endswith("\n"))
 
