@@ -51,7 +51,7 @@ class Finding:
         summary: the reason, in one line.
         evidence: numbers and maps behind it, ready for JSON.
         witness: what shows the difference; always there when ``verdict`` is ``differs``.
-        seconds: how long it took.
+        seconds: how long it took, by the wall clock.
     """
 
     name: str

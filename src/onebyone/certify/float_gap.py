@@ -32,6 +32,17 @@ def real_gap(
     Forms that use other functions may hold rounded numbers where the other has none (the root of
     two in a spelled-out Gelu): then every scalar constant counts as rounded. So it does between a
     program and a file, which holds a program's numbers in the type of its tensors.
+
+    Args:
+        a: the first model.
+        b: the second model.
+        ports: their inputs and outputs, paired.
+        values: inputs of the first model by name.
+        folded: constants of ``b`` by name, with the relative error that each may carry.
+        same: whether both apply the same nonlinear functions.
+
+    Returns:
+        Both absolute, in the unit of the output; zeros where no output can be compared.
     """
     theirs = renamed(values, ports)
     x, y = truth(a, values), truth(b, theirs)
@@ -55,6 +66,6 @@ def real_gap(
 
 
 def excess(measured: tuple[float, float]) -> float:
-    """By how much a difference exceeds its bound."""
+    """The ratio of a difference to its bound: above 1 where rounding does not explain it."""
     gap, bound = measured
     return gap / bound if bound else gap and float("inf")

@@ -48,7 +48,10 @@ def find(program: Model, file: Model, values: Mapping[str, Array]) -> Folds:
     Args:
         program: the model that computes.
         file: the model whose constants are matched.
-        values: inputs of the program; no value that is matched depends on them.
+        values: inputs of the program by name; no value that is matched depends on them.
+
+    Returns:
+        The matches: equal in size, and nearer than rounding explains, element by element.
     """
     missing = weights.check(program, file).folded
     wanted = {c.name: c.real() for c in file.constants() if c.name in missing and c.size > 1}

@@ -94,7 +94,11 @@ def keep_ties(model: nn.Module, plans: dict[int, SwapPlan | Refusal]) -> None:
     """Refuse layers whose parameter is tied to one that would not take the same new shape.
 
     Two parameters on the same memory would train apart, so a tied weight is swapped in all its
-    layers, by the same map, or in none. ``plans`` (by id of the module) is changed in place.
+    layers, by the same map, or in none.
+
+    Args:
+        model: the model that holds the layers.
+        plans: by ``id`` of the layer; changed in place.
     """
     users: dict[int, list[tuple[str, nn.Module, str]]] = {}
     owner = {id(swap.child): swap for swap in model.modules() if isinstance(swap, Swapped)}

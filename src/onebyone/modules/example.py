@@ -69,7 +69,11 @@ def watch(
 def input_sizes(
     model: nn.Module, layers: Sequence[nn.Module], example: Any
 ) -> dict[int, tuple[int, ...]]:
-    """The spatial input sizes of each convolution, by id; absent where the calls differ."""
+    """The spatial input sizes ``(*S)`` of each convolution, by ``id``; absent where calls differ.
+
+    Raises:
+        InputError: the model does not run on the example.
+    """
     sizes: dict[int, set[tuple[int, ...]]] = {}
 
     def seen(module: nn.Module, x: Tensor) -> None:

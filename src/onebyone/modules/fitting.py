@@ -30,7 +30,13 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Move:
-    """One tensor of the checkpoint: its name, its new name, and the map of its elements."""
+    """One tensor of the checkpoint.
+
+    Attributes:
+        source: its name in the checkpoint.
+        target: its name in the model.
+        weight_map: from the checkpoint's shape to the model's; None where it stays as it is.
+    """
 
     source: str
     target: str
@@ -51,6 +57,13 @@ class _Door:
 
 def fit(shapes: Mapping[str, Shape], like: nn.Module) -> list[Move]:
     """Fit the tensors of a checkpoint, by name and shape, to the parameters of ``like``.
+
+    Args:
+        shapes: the shape of each tensor of the checkpoint, by name.
+        like: the model; its values are not read.
+
+    Returns:
+        One move for each tensor, in the order of ``shapes``.
 
     Raises:
         InputError: names that the model does not have, parameters that the checkpoint lacks,

@@ -90,7 +90,13 @@ def keep_faster(
 
 
 def compare(before: Callable[[], Any], after: Callable[[], Any], device: torch.device) -> Timing:
-    """Time two calls in turn, so that whatever else the machine does falls on both."""
+    """Time two calls in turn, so that whatever else the machine does falls on both.
+
+    Args:
+        before: the first call.
+        after: the second call.
+        device: where they run; it is waited for.
+    """
     for run in (before, after, before, after):
         first = _seconds(run, device)
     low, high = _ROUNDS
