@@ -14,7 +14,8 @@ from torch.export import ExportedProgram
 from torch.nn import functional as f
 
 from onebyone.certify.inputs import embedded
-from onebyone.certify.modular import PRIMES, Field
+from onebyone.certify.modular import Field
+from onebyone.certify.residues import PRIMES
 from onebyone.dialects.aten.run.model import ExportedModel
 from onebyone.dialects.aten.semantics import OPERATORS
 from onebyone.dialects.protocol import UnsupportedError

@@ -12,7 +12,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from onebyone.certify.modular import PRIMES, Field
+from onebyone.certify.modular import Field
+from onebyone.certify.residues import PRIMES
 from onebyone.dialects.onnx.run.interpreter import Interpreter
 from onebyone.dialects.protocol import ExecutionError, UnsupportedError
 from onebyone.kernels.arithmetic import Arithmetic, Float64

@@ -9,10 +9,11 @@ from onebyone.axes.graph import AxisGraph, Form, Node, Relayout, Use, Value, Vie
 from onebyone.axes.lift import lift
 from onebyone.axes.positional import Apply, Kind, Operation, Position, Positional, Tensor
 from onebyone.axes.sizes import Size
-from onebyone.layout.forms import Formed, Move
+from onebyone.layout.find_target import find_target
+from onebyone.layout.form_candidates import Move
+from onebyone.layout.forms import Formed
 from onebyone.layout.plan import Plan
 from onebyone.layout.solve import Solution, Variant
-from onebyone.layout.targets import find_target
 
 _NOTHING = Solution((), 0.0, 0.0)
 

@@ -119,6 +119,7 @@ class Hasher:
         return self.out.terms[value]
 
     def name(self, value: Value, head: Digest) -> None:
+        """Give a value the hash ``head``, and names to its axes by their places in it."""
         # Sizes: 12 as 3 x 4 and as 4 x 3 have the same places.
         head_and_sizes = digest(head, self.sizes(value))
         names = [
@@ -301,9 +302,11 @@ class Hasher:
         return contents if symbols <= self.symbols else None
 
     def sizes(self, value: Value) -> tuple[str, ...]:
+        """The sizes of a value's axes, symbols under their canonical names."""
         return tuple(str(self._named(size)) for size in value.sizes)
 
     def told(self, contents: Sequence[Size]) -> Digest:
+        """The hash of a tensor that holds sizes, whatever computes them."""
         return digest("sizes", *(str(self._named(size)) for size in contents))
 
     def _named(self, item: Any) -> Any:

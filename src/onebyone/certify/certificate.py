@@ -53,7 +53,7 @@ class Finding:
         summary: the reason, in one line.
         evidence: numbers and maps behind it, ready for JSON.
         witness: what shows the difference; always there when ``verdict`` is ``differs``.
-        seconds: how long it took.
+        seconds: how long it took, by the wall clock.
     """
 
     name: str
@@ -109,9 +109,9 @@ class Certificate:
     @property
     def witness(self) -> Witness | None:
         """The witness that names a node, if a layer has one; else the first one."""
-        found = [layer.witness for layer in self.layers if layer.witness is not None]
-        named = [w for w in found if w.kind == "field point"]
-        return (named or found or [None])[0]
+        witnesses = [layer.witness for layer in self.layers if layer.witness is not None]
+        named = [w for w in witnesses if w.kind == "field point"]
+        return (named or witnesses or [None])[0]
 
     def to_json(self, indent: int | None = 2) -> str:
         """The whole certificate as JSON."""

@@ -19,7 +19,8 @@ from onebyone.certify import locate
 from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.float_gap import excess, real_gap
 from onebyone.certify.inputs import Ports, Shapes, draw, draws, renamed, shapes
-from onebyone.certify.modular import PRIMES, Field
+from onebyone.certify.modular import Field
+from onebyone.certify.residues import PRIMES
 from onebyone.certify.traces import Mismatch, Trace, as_numbers, find_mismatch, run_both, trace
 from onebyone.dialects.protocol import ExecutionError, Model, OverBudgetError, UnsupportedError
 from onebyone.kernels.arithmetic import Array
@@ -168,13 +169,13 @@ def _folds(a: Model, b: Model, ports: Ports, values: Mapping[str, Array]) -> com
 
 def _assumed(first: Field, second: Field, folds: computed.Folds) -> list[str]:
     """What equal residues take for granted."""
-    found: list[str] = []
+    assumed: list[str] = []
     if len(first.hidden | second.hidden) > 1:
-        found.append("no row of an attention mask is masked completely")
+        assumed.append("no row of an attention mask is masked completely")
     if folds.values:
         names = ", ".join(folds.values)
-        found.append(f"the constants {names} are values of the program, rounded")
-    return found
+        assumed.append(f"the constants {names} are values of the program, rounded")
+    return assumed
 
 
 def _difference(

@@ -197,7 +197,20 @@ def draw(
     *,
     hide: bool = True,
 ) -> dict[str, Array]:
-    """Values for the inputs of the first model: normal floats, indices, masks of 0 and 1."""
+    """Values for the inputs of the first model: normal floats, indices, masks of 0 and 1.
+
+    Args:
+        a: the first model.
+        b: the second model; an index stays inside the tables of both.
+        ports: their inputs and outputs, paired.
+        shape: a size for each input.
+        given: inputs from the user, by name; they are taken as they are.
+        seed: of everything that is drawn.
+        hide: whether masks hide a part; else they are 1 everywhere.
+
+    Raises:
+        InputError: an input has a type that cannot be drawn.
+    """
     rng = np.random.default_rng(seed)
     bounds = [p.index_bounds() for p in (a, b)]
     values: dict[str, Array] = {}
@@ -229,7 +242,13 @@ def draw(
 
 
 def embedded(ar: Arithmetic, values: Mapping[str, Array], seed: int) -> dict[str, Tensor]:
-    """The inputs in an arithmetic: exact numbers in float64, a random point in a field."""
+    """The inputs in an arithmetic: exact numbers in float64, a random point in a field.
+
+    Args:
+        ar: the arithmetic.
+        values: arrays by name; integers and booleans are exact in any arithmetic.
+        seed: of the random point.
+    """
     rng = np.random.default_rng(seed)
     out: dict[str, Tensor] = {}
     for name, value in values.items():
@@ -266,7 +285,7 @@ def check_given(given: Mapping[str, Array], model: Model) -> None:
 
 
 def truth(model: Model, values: Mapping[str, Array]) -> dict[str, Array]:
-    """The outputs in float64."""
+    """The outputs in float64, by name."""
     ar = Float64()
     outputs = model.run(ar, embedded(ar, values, 0))
     return {name: np.asarray(value) for name, value in outputs.items()}

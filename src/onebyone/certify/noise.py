@@ -35,12 +35,15 @@ def spread(
 
     Args:
         model: the model.
-        values: its inputs.
-        exact: its outputs in float64.
+        values: its inputs by name.
+        exact: its outputs in float64 by name.
         unit: unit roundoff of every operator; that of its own dtype by default.
         constants: relative errors that named constants carry, besides.
         scalars: relative error that every constant of one element carries.
         seed: of the simulated errors.
+
+    Returns:
+        For each output an absolute error, in the unit of the output.
     """
     worst = dict.fromkeys(exact, 0.0)
     for run in range(RUNS):

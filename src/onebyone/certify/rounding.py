@@ -81,12 +81,12 @@ def _load(model: Model, stack: ExitStack) -> list[Session]:
 
 def _modes(a: Model, b: Model) -> list[tuple[str, int, int]]:
     """Runs that are compared: a name, and the mode of each model; the last one stands for more."""
-    found: list[tuple[str, int, int]] = []
+    modes: list[tuple[str, int, int]] = []
     for n in range(max(len(a.modes), len(b.modes))):
         i, j = (min(n, len(model.modes) - 1) for model in (a, b))
         names = dict.fromkeys((a.modes[i], b.modes[j]))
-        found.append((" and ".join(names), i, j))
-    return found
+        modes.append((" and ".join(names), i, j))
+    return modes
 
 
 def _measure(
@@ -159,7 +159,7 @@ def _compare(
         }
         for p, q in ports.outputs
     }
-    own = dict.fromkeys(expected, 0.0)
+    expected_in_b = dict.fromkeys(expected, 0.0)
     if any(
         errors[name][mode]["max"][1] > SAFETY * expected[name] for name in errors for mode in names
     ):
@@ -167,7 +167,7 @@ def _compare(
         double = any(p.dtype == "float64" for p, _ in (*ports.inputs, *ports.outputs))
         # A file's attributes have float32, also where its tensors have more; a program's do not.
         coarse = double and a.positional != b.positional
-        own = _own_spread(b, ports, values, 2.0**-24 if coarse else None)
+        expected_in_b = _spread_in_b(b, ports, values, 2.0**-24 if coarse else None)
     worst: tuple[float, str] | None = None
     unusable: list[str] = []
     for p, q in ports.outputs:
@@ -175,7 +175,7 @@ def _compare(
         if real.dtype.kind == "f" and not np.isfinite(real).all():
             unusable.append(f"{p.name} is not finite on these inputs")
             continue
-        bound = SAFETY * max(expected[p.name], own[p.name])
+        bound = SAFETY * max(expected[p.name], expected_in_b[p.name])
         entry: dict[str, Any] = {"bound": bound, **errors[p.name]}
         evidence["outputs"][p.name] = entry
         for mode in names:
@@ -195,16 +195,16 @@ def _compare(
     return Finding("rounding", Verdict.PROVED, worst[1], evidence)
 
 
-def _own_spread(
+def _spread_in_b(
     b: Model, ports: Ports, values: Mapping[str, Array], unit: float | None
 ) -> dict[str, float]:
     """The second model's spread, under the names of the first."""
     other = renamed(values, ports)
     try:
-        own = spread(b, other, truth(b, other), unit=unit)
+        spreads = spread(b, other, truth(b, other), unit=unit)
     except (UnsupportedError, ExecutionError):
         return {p.name: 0.0 for p, _ in ports.outputs}
-    return {p.name: own[q.name] for p, q in ports.outputs}
+    return {p.name: spreads[q.name] for p, q in ports.outputs}
 
 
 def _errors(mine: Array, theirs: Array, exact: Array) -> dict[str, Any]:

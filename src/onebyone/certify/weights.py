@@ -1,9 +1,8 @@
 """The layer ``weights``: every constant of the second model is one of the first, moved.
 
-Constants are compared as raw bits, never as numbers. A key that ignores order (the sum of a hash
-of each element) finds candidates in linear time; since it is additive, the keys of slices are
-differences of running sums, so splits and joins along any axis are found without a search.
-The axes' permutation is then tried on a few elements and verified on all.
+Constants are compared as raw bits, never as numbers. A key that ignores order (see
+`onebyone.certify.keys`) finds candidates in linear time, splits and joins along any axis without a
+search. The axes' permutation is then tried on a few elements and verified on all.
 """
 
 from __future__ import annotations
@@ -11,56 +10,20 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from onebyone.certify import moves
 from onebyone.certify.certificate import Finding, Verdict, Witness
-from onebyone.certify.modular import mix
+from onebyone.certify.keys import WORD, Keyed, keyed
 from onebyone.certify.noise import UNITS
-from onebyone.dialects.protocol import Constant, Model
+from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array
 
-_BLOCK = 1 << 16
-_WORD = (1 << 64) - 1
-_KEY = 0x2545F4914F6CDD1D
 # Rounding of a constant that some tool computed anew: a few units in the last place.
 _FOLDED_ULPS = 4.0
-_EXACT = ("int", "uint", "bool")
-
-
-@dataclass
-class Item:
-    """A constant with its order-free key."""
-
-    constant: Constant
-    key: int
-    used: bool = False
-    _lines: list[Array] | None = field(default=None, repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.constant.name
-
-    @property
-    def is_real(self) -> bool:
-        return not self.constant.dtype.startswith(_EXACT)
-
-    def bits(self) -> Array:
-        return self.constant.read().reshape(self.constant.shape)
-
-    def lines(self) -> list[Array]:
-        """For each axis the running sum of the keys of its indices, from zero."""
-        if self._lines is None:
-            hashed = mix(self.bits().astype(np.uint64), _KEY)
-            self._lines = []
-            for axis in range(hashed.ndim):
-                others = tuple(a for a in range(hashed.ndim) if a != axis)
-                rows = hashed.sum(axis=others, dtype=np.uint64)
-                self._lines.append(np.concatenate([np.zeros(1, np.uint64), rows.cumsum()]))
-        return self._lines
 
 
 @dataclass(frozen=True)
@@ -68,10 +31,12 @@ class Origin:
     """Where a constant of the second model comes from.
 
     Attributes:
+        name: the constant's name.
         how: ``same``, ``reshape``, ``permute``, ``split``, ``join``, ``invented``, ``unmatched``,
             ``reordered`` (the same elements in an order that no permutation of axes explains) or
             ``changed``.
         text: the map, or the fact, in words.
+        witness: what shows a difference, where ``how`` is ``changed``.
     """
 
     name: str
@@ -82,7 +47,13 @@ class Origin:
 
 @dataclass(frozen=True)
 class Weights:
-    """The layer, and what the others need to know of constants that were not found."""
+    """The layer, and what the others need to know of constants that were not found.
+
+    Attributes:
+        layer: the layer's answer.
+        folded: constants of the second model that are none of the first's, by name, with the
+            relative error that rounding may have put into each element.
+    """
 
     layer: Finding
     folded: dict[str, float]
@@ -93,19 +64,19 @@ def check(a: Model, b: Model) -> Weights:
     start = time.monotonic()
     # An exporter computes with weights (a folded batch norm): most elements may stay as they are.
     across = a.positional != b.positional
-    first = [_item(c) for c in a.constants()]
-    second = [_item(c) for c in b.constants()]
-    index: dict[tuple[str, int, int], list[Item]] = defaultdict(list)
+    first = [keyed(c) for c in a.constants()]
+    second = [keyed(c) for c in b.constants()]
+    index: dict[tuple[str, int, int], list[Keyed]] = defaultdict(list)
     for item in first:
-        index[_class(item)].append(item)
+        index[item.signature].append(item)
     origins: dict[str, Origin] = {}
-    missing: list[Item] = []
+    missing: list[Keyed] = []
     for item in second:
-        found = _whole(item, index.get(_class(item), []))
-        if found is None:
+        origin = _whole(item, index.get(item.signature, []))
+        if origin is None:
             missing.append(item)
         else:
-            origins[item.name] = found
+            origins[item.name] = origin
     missing_keys = {id(item) for item in missing}
     for item in missing:
         origins[item.name] = (
@@ -126,7 +97,7 @@ def check(a: Model, b: Model) -> Weights:
     return Weights(layer, folded)
 
 
-def _layer(origins: Sequence[Origin], first: Sequence[Item], seconds: float) -> Finding:
+def _layer(origins: Sequence[Origin], first: Sequence[Keyed], seconds: float) -> Finding:
     groups: dict[str, list[Origin]] = defaultdict(list)
     for origin in origins:
         groups[origin.how].append(origin)
@@ -157,30 +128,11 @@ def _layer(origins: Sequence[Origin], first: Sequence[Item], seconds: float) -> 
     return Finding("weights", Verdict.PROVED, counts, evidence, None, seconds)
 
 
-def _item(constant: Constant) -> Item:
-    return Item(constant, _key_of(constant.read()))
-
-
-def _key_of(bits: Array) -> int:
-    flat = bits.reshape(-1)
-    if flat.dtype.kind in "OUSc":
-        return hash(tuple(flat.tolist()))
-    total = 0
-    for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK].astype(np.uint64)
-        total += int(mix(block, _KEY).sum(dtype=np.uint64))
-    return total & _WORD
-
-
-def _class(item: Item) -> tuple[str, int, int]:
-    return item.constant.dtype, item.constant.size, item.key
-
-
-def _what(item: Item) -> str:
+def _what(item: Keyed) -> str:
     return f"{item.constant.dtype}{list(item.constant.shape)}"
 
 
-def _whole(item: Item, candidates: Sequence[Item]) -> Origin | None:
+def _whole(item: Keyed, candidates: Sequence[Keyed]) -> Origin | None:
     if not item.is_real or not item.constant.size:
         # Integers are shapes and indices: either the same, or made up by a rewrite.
         for other in candidates:
@@ -202,7 +154,7 @@ def _whole(item: Item, candidates: Sequence[Item]) -> Origin | None:
     )  # fmt: skip
 
 
-def _split(item: Item, first: Sequence[Item]) -> Origin | None:
+def _split(item: Keyed, first: Sequence[Keyed]) -> Origin | None:
     """``item`` as a slice of a larger constant."""
     if item.constant.size < 2:
         return None
@@ -226,7 +178,7 @@ def _split(item: Item, first: Sequence[Item]) -> Origin | None:
     return None
 
 
-def _join(item: Item, first: Sequence[Item]) -> Origin | None:
+def _join(item: Keyed, first: Sequence[Keyed]) -> Origin | None:
     """``item`` as several constants one after the other along an axis."""
     size = item.constant.size
     parts = [
@@ -237,29 +189,29 @@ def _join(item: Item, first: Sequence[Item]) -> Origin | None:
         return None
     for axis, count in enumerate(item.constant.shape):
         sums, width = item.lines()[axis], size // count
-        begin, found = 0, list[tuple[Item, str]]()
+        begin, joined = 0, list[tuple[Keyed, str]]()
         while begin < count:
             step = _next_part(item, axis, begin, sums, width, parts)
             if step is None:
                 break
-            found.append((step[0], step[1]))
+            joined.append((step[0], step[1]))
             begin += step[2]
-        if begin == count and len(found) > 1:
-            for other, _ in found:
+        if begin == count and len(joined) > 1:
+            for other, _ in joined:
                 other.used = True
-            text = ", ".join(text for _, text in found)
+            text = ", ".join(text for _, text in joined)
             return Origin(item.name, "join", f"join of {text} along axis {axis}")
     return None
 
 
 def _next_part(
-    item: Item, axis: int, begin: int, sums: Array, width: int, parts: Sequence[Item]
-) -> tuple[Item, str, int] | None:
+    item: Keyed, axis: int, begin: int, sums: Array, width: int, parts: Sequence[Keyed]
+) -> tuple[Keyed, str, int] | None:
     for other in parts:
         length, rest = divmod(other.constant.size, width)
         if rest or not length or begin + length >= len(sums):
             continue
-        if (int(sums[begin + length]) - int(sums[begin])) & _WORD != other.key:
+        if (int(sums[begin + length]) - int(sums[begin])) & WORD != other.key:
             continue
         index = [slice(None)] * len(item.constant.shape)
         index[axis] = slice(begin, begin + length)
@@ -269,7 +221,7 @@ def _next_part(
     return None
 
 
-def _invented(item: Item) -> Origin | None:
+def _invented(item: Keyed) -> Origin | None:
     """Constants that a rewrite makes up without anyone's weights: shapes, scalars, fills."""
     if not item.is_real or item.constant.size <= 1:
         return Origin(item.name, "invented", _what(item))
@@ -279,7 +231,7 @@ def _invented(item: Item) -> Origin | None:
     return None
 
 
-def _changed(item: Item, first: Sequence[Item], *, named: bool) -> Origin | None:
+def _changed(item: Keyed, first: Sequence[Keyed], *, named: bool) -> Origin | None:
     """A constant most of whose elements are those of a constant of the first, in place.
 
     With ``named``, only a constant of the same name counts.

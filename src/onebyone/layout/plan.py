@@ -9,7 +9,8 @@ from onebyone.axes.natives import Natives
 from onebyone.axes.sizes import Size, product
 from onebyone.layout.contraction import batch_axes
 from onebyone.layout.cost import move_cost, size_in_bytes
-from onebyone.layout.forms import Formed, Forms, Move
+from onebyone.layout.form_candidates import Move
+from onebyone.layout.forms import Formed, choose_forms
 from onebyone.layout.orders import Orders
 from onebyone.layout.solve import Choice, Problem, Solution, Variant, solve
 from onebyone.layout.targets import Target
@@ -64,7 +65,7 @@ def make_plan(
         for node, found, k in zip(graph.nodes, options, solution.picked, strict=False)
     }
     moves = _moves(graph, picked)
-    formed = Forms(graph, orders, picked, moves).choose(seconds * 0.3)
+    formed = choose_forms(graph, orders, picked, moves, seconds * 0.3)
     return Plan(graph, target, picked, formed, solution, kept)
 
 

@@ -78,10 +78,10 @@ def _block_outside_references(module: nn.Module, places: dict[int, Place]) -> No
         if attribute in ("_modules", "_parameters", "_buffers"):
             continue
         if isinstance(value, dict):
-            held = list(value.values())
+            members = list(value.values())
         else:
-            held = list(value) if isinstance(value, list | tuple | set) else [value]
-        for item in held:
+            members = list(value) if isinstance(value, list | tuple | set) else [value]
+        for item in members:
             if isinstance(item, nn.Module) and id(item) in places:
                 places[
                     id(item)
@@ -94,7 +94,11 @@ def keep_ties(model: nn.Module, plans: dict[int, SwapPlan | Refusal]) -> None:
     """Refuse layers whose parameter is tied to one that would not take the same new shape.
 
     Two parameters on the same memory would train apart, so a tied weight is swapped in all its
-    layers, by the same map, or in none. ``plans`` (by id of the module) is changed in place.
+    layers, by the same map, or in none.
+
+    Args:
+        model: the model that holds the layers.
+        plans: by ``id`` of the layer; changed in place.
     """
     users: dict[int, list[tuple[str, nn.Module, str]]] = {}
     owner = {id(swap.child): swap for swap in model.modules() if isinstance(swap, Swapped)}

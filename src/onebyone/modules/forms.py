@@ -36,7 +36,13 @@ class Style(StrEnum):
 
 @dataclass(frozen=True)
 class SwapPlan:
-    """A layer that can be swapped: its ``case`` and the map of its weight."""
+    """A layer that can be swapped.
+
+    Attributes:
+        case: which windows of its input the layer reads.
+        weight_map: from its weight, in the layer's shape, to the other style's:
+            ``(out, in, *kernel)`` for a convolution, ``(out, in)`` for an ``nn.Linear``.
+    """
 
     case: Case
     weight_map: WeightMap
@@ -66,8 +72,8 @@ def transformers_conv1d() -> type[nn.Module] | None:
 
     It is an FC layer whose weight is ``(in, out)``; no model can hold one before that import.
     """
-    found = sys.modules.get("transformers.pytorch_utils")
-    return None if found is None else cast("type[nn.Module]", found.Conv1D)
+    pytorch_utils = sys.modules.get("transformers.pytorch_utils")
+    return None if pytorch_utils is None else cast("type[nn.Module]", pytorch_utils.Conv1D)
 
 
 def base_class(module: nn.Module) -> type[nn.Module] | None:
@@ -240,12 +246,16 @@ def _viewable(module: nn.Module, plan: SwapPlan) -> SwapPlan | Refusal:
 
 
 def view(tensor: Tensor, weight_map: WeightMap) -> Tensor:
-    """Read ``tensor`` through ``weight_map`` without a copy, or raise RuntimeError."""
+    """Read ``tensor``, of shape ``weight_map.old``, as ``weight_map.new`` without a copy.
+
+    Raises:
+        RuntimeError: its strides do not allow that.
+    """
     return tensor.view(weight_map.split).permute(weight_map.order).view(weight_map.new)
 
 
 def mapped(tensor: Tensor, weight_map: WeightMap) -> Tensor:
-    """Read ``tensor`` through ``weight_map``; a copy only where its strides demand one."""
+    """``tensor``, of shape ``weight_map.old``, as ``weight_map.new``; copied only where it must."""
     return tensor.reshape(weight_map.split).permute(weight_map.order).reshape(weight_map.new)
 
 

@@ -58,7 +58,7 @@ class Swap:
 
     @property
     def names(self) -> tuple[tuple[str, str, WeightMap | None], ...]:
-        """(old name, own name, map) of each parameter, in the old order."""
+        """(old name, name in the child, map) of each parameter, in the old order."""
         weight = ("weight", f"{self.style.value}.weight", self.weight_map)
         return (weight,) if self.bias_path is None else (weight, ("bias", self.bias_path, None))
 
@@ -82,13 +82,13 @@ class Swapped(nn.Module):
         vars(self).update(extra_attributes(old))
         _take_over(old, self)
         self.swap = swap
-        own = bias if swap.bias_path != CHANNEL_BIAS else None
-        child = _plain_child(swap, own is not None)
+        child_bias = bias if swap.bias_path != CHANNEL_BIAS else None
+        child = _plain_child(swap, child_bias is not None)
         child.register_parameter("weight", weight)
-        child.register_parameter("bias", own)
+        child.register_parameter("bias", child_bias)
         child.train(old.training)
         self.add_module(swap.style.value, child)
-        if bias is not None and own is None:
+        if bias is not None and child_bias is None:
             self.add_module("channel_bias", ChannelBias(bias))
         self.register_state_dict_post_hook(_as_original)
 
@@ -147,7 +147,7 @@ class Swapped(nn.Module):
         error_msgs: list[str],
     ) -> None:
         """Accept the old layer's names and shapes beside this layer's own."""
-        for old_name, own_name, weight_map in self.swap.names:
+        for old_name, child_name, weight_map in self.swap.names:
             if prefix + old_name not in state_dict:
                 continue
             tensor = cast("Tensor", state_dict.pop(prefix + old_name))
@@ -159,7 +159,7 @@ class Swapped(nn.Module):
                     )
                     continue
                 tensor = mapped(tensor, weight_map)
-            state_dict[prefix + own_name] = tensor
+            state_dict[prefix + child_name] = tensor
         rest = (local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -220,21 +220,21 @@ def _plain_child(swap: Swap, bias: bool) -> nn.Module:
     return nn.Conv2d(in_features, out_features, 1, bias=bias, device="meta")
 
 
-def _as_original(module: nn.Module, found: dict[str, Any], prefix: str, _: Any) -> None:
+def _as_original(module: nn.Module, state_dict: dict[str, Any], prefix: str, _: Any) -> None:
     """State-dict hook: the old names and shapes, unless the child is no longer a plain layer."""
-    for old_name, own_name, weight_map in cast("Swapped", module).swap.names:
-        tensor = found.get(prefix + own_name)
+    for old_name, child_name, weight_map in cast("Swapped", module).swap.names:
+        tensor = state_dict.get(prefix + child_name)
         if not isinstance(tensor, Tensor) or is_subclass(tensor):
             continue
         if weight_map is not None:
             if tuple(tensor.shape) != weight_map.new or not tensor.is_floating_point():
                 continue
             tensor = mapped(tensor, weight_map.inverse)
-        del found[prefix + own_name]
-        found[prefix + old_name] = tensor
+        del state_dict[prefix + child_name]
+        state_dict[prefix + old_name] = tensor
     for name, _buffer in module.named_buffers(recurse=False):
-        if prefix + name in found:  # buffers come after parameters
-            found[prefix + name] = found.pop(prefix + name)
+        if prefix + name in state_dict:  # buffers come after parameters
+            state_dict[prefix + name] = state_dict.pop(prefix + name)
 
 
 class LinearAsConv(Swapped):

@@ -91,13 +91,13 @@ def _other(module: nn.Module) -> Style:
     return Style.LINEAR if style is Style.CONV else Style.CONV
 
 
-def _layer(place: Place, found: SwapPlan | Refusal | None) -> Layer:
+def _layer(place: Place, verdict: SwapPlan | Refusal | None) -> Layer:
     module = place.module
     swapped = isinstance(module, Swapped)
     style = module.swap.style if swapped else style_of(module)
     case = module.swap.case if swapped else None
-    if not swapped and isinstance(found, SwapPlan):
-        case = found.case
+    if not swapped and isinstance(verdict, SwapPlan):
+        case = verdict.case
     elif style is Style.LINEAR and not swapped:
         case = "pointwise"
     kind = module.swap.original if swapped else type(module)
@@ -110,6 +110,6 @@ def _layer(place: Place, found: SwapPlan | Refusal | None) -> Layer:
         case=None if case is None else str(case),
         weight=module.swap.weight_map.old if swapped else shape,
         swapped=swapped,
-        reason=found.reason if isinstance(found, Refusal) else None,
+        reason=verdict.reason if isinstance(verdict, Refusal) else None,
         timing=cast("Timing | None", vars(module).get("onebyone_timing")),
     )

@@ -169,18 +169,18 @@ class _Views:
 
 
 def _build(
-    module: nn.Module, style: Style, found: SwapPlan | Refusal, views: _Views
+    module: nn.Module, style: Style, swap_plan: SwapPlan | Refusal, views: _Views
 ) -> nn.Module | None:
-    if isinstance(found, Refusal):
+    if isinstance(swap_plan, Refusal):
         return None
     if isinstance(module, Swapped):
         weight = cast("nn.Parameter", module.child.weight)
-        restored = module.restore(views.of(weight, found.weight_map))
+        restored = module.restore(views.of(weight, swap_plan.weight_map))
         if base_class(restored) is not transformers_conv1d():
             return restored
         # GPT-2's layer is neither form: from a Linear to a convolution it goes through itself.
-        module, found = restored, plan(Place(restored, ""), style)
-        if isinstance(found, Refusal):
+        module, swap_plan = restored, plan(Place(restored, ""), style)
+        if isinstance(swap_plan, Refusal):
             return restored
     weight = cast("nn.Parameter", module.weight)
     bias = cast("nn.Parameter | None", module.bias)
@@ -191,10 +191,10 @@ def _build(
         kind = ConvTransposeAsLinear if module.transposed else ConvAsLinear
     if bias is None:
         bias_path = None
-    elif bias.shape[0] != found.weight_map.new[0]:
+    elif bias.shape[0] != swap_plan.weight_map.new[0]:
         bias_path = CHANNEL_BIAS
-    swap = Swap(type(module), style, found.case, found.weight_map, bias_path)
-    return kind(module, swap, views.of(weight, found.weight_map), bias)
+    swap = Swap(type(module), style, swap_plan.case, swap_plan.weight_map, bias_path)
+    return kind(module, swap, views.of(weight, swap_plan.weight_map), bias)
 
 
 def alias_copy(model: nn.Module) -> nn.Module:
