@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
+from onebyone.dialects.onnx.bodies import Bodies, Body
 from onebyone.dialects.onnx.semantics import OPERATORS, Call
 from onebyone.dialects.onnx.semantics.base import unit_roundoff
 from onebyone.dialects.protocol import ExecutionError, OverBudgetError, UnsupportedError
@@ -24,6 +26,13 @@ from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 # A name of the ONNX domain, and what ONNX Runtime's exporters write for it.
 _ONNX_DOMAINS = {"": "", "ai.onnx": ""}
 _MAX_DEPTH = 64
+# The floating-point type of each unit roundoff, for values whose type the model does not say.
+_FLOATS = {
+    2.0**-53: ir.DataType.DOUBLE,
+    2.0**-24: ir.DataType.FLOAT,
+    2.0**-11: ir.DataType.FLOAT16,
+    2.0**-8: ir.DataType.BFLOAT16,
+}
 
 
 @dataclass
@@ -63,6 +72,11 @@ class Interpreter:
     observe: Observer | None = None
     embed: Callable[[str, Array], Tensor] | None = None
     _depth: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._bodies = Bodies(self.model)
+        self._calling: list[ir.OperatorIdentifier] = []
+        self._called: dict[tuple[ir.Node, tuple[bytes | None, ...]], tuple[Body, ir.Function]] = {}
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Compute the outputs of the main graph.
@@ -178,12 +192,9 @@ class Interpreter:
             if any(slot is not None and slot.free for slot in slots[: 2 - (node.op_type == "If")]):
                 self.ar.steered(describe(node))
             return list(flow(self, node, slots, scope, opsets))
-        function = self.model.functions.get((node.domain, node.op_type, node.overload))
-        if function is not None:
-            return list(self._call(function, node, slots))
         operator = OPERATORS.get((domain, node.op_type))
-        if operator is None:
-            raise UnsupportedError(f"operator {_operator(node)}")
+        if operator is None or self._bodies.is_local(node):
+            return self._call(node, slots, opsets)
         version = node.version or opsets.get(node.domain) or opsets.get(domain) or 1
         call = Call(
             node.op_type, version, _attributes(node), len(node.outputs), unit,
@@ -203,13 +214,47 @@ class Interpreter:
             for r in results
         ]
 
-    def _call(self, function: ir.Function, node: ir.Node, slots: list[_Slot | None]) -> list[_Slot]:
-        bound = {a.name: a for a in node.attributes.values()}
-        if any(a.is_ref() for n in function for a in n.attributes.values()):
-            raise UnsupportedError(f"function {_operator(node)} with attribute references")
-        del bound
-        scope = {v: s for v, s in zip(function.inputs, slots, strict=False) if s is not None}
-        return self._graph(function.graph, scope, dict(function.opset_imports))
+    def _call(
+        self, node: ir.Node, slots: list[_Slot | None], opsets: dict[str, int]
+    ) -> list[_Slot | None]:
+        """Run a function of the model's, or an operator through its official body."""
+        key = node.op_identifier()
+        if key in self._calling:
+            raise UnsupportedError(f"function {_operator(node)} calls itself")
+        types = tuple(
+            None if value is None or slot is None else self._type(value, slot)
+            for value, slot in zip(node.inputs, slots, strict=True)
+        )
+        said = tuple(None if t is None else t.SerializeToString() for t in types)
+        if (node, said) not in self._called:
+            body = self._bodies.of(node, opsets, types)
+            if body is None:
+                raise UnsupportedError(f"operator {_operator(node)}")
+            self._called[node, said] = (body, ir.from_proto(body.proto))
+        body, function = self._called[node, said]
+        scope: dict[ir.Value, _Slot] = {}
+        for value, place in zip(function.inputs, body.inputs, strict=True):
+            slot = slots[place]
+            assert slot is not None, "a body has the inputs that are there"
+            scope[value] = slot
+        self._calling.append(key)
+        slots_out = self._graph(function.graph, scope, body.opsets)
+        self._calling.pop()
+        results: list[_Slot | None] = [None] * len(node.outputs)
+        for place, slot in zip(body.outputs, slots_out, strict=True):
+            results[place] = slot
+        return results
+
+    def _type(self, value: ir.Value, slot: _Slot) -> onnx.TypeProto | None:
+        """The type of a value at run time; of what is no number, the one that the model gives."""
+        shape = getattr(slot.tensor, "shape", None)
+        if shape is None:
+            return None
+        dtype = value.dtype
+        if dtype is None:
+            exact = not self.ar.is_data(slot.tensor)
+            dtype = ir.DataType.from_numpy(slot.tensor.dtype) if exact else _FLOATS.get(slot.unit)
+        return None if dtype is None else onnx.helper.make_tensor_type_proto(int(dtype), shape)
 
     # Control flow.
 
