@@ -166,6 +166,8 @@ class _Hasher:
 
     def constant(self, value: Value, order: tuple[int, ...]) -> Digest:
         """The hash of a constant's raw bytes with its axes in ``order``."""
+        if len(order) < 2 and (contents := value.tensor.contents) is not None:
+            return self._told(contents)
         if not order and (number := self.number(value)) is not None:
             # A scalar is its number: epsilon may be an attribute or a constant.
             return digest("scalar", number)
@@ -197,6 +199,9 @@ class _Hasher:
         value = use.value
         if not use.indices:
             return Bound(self.term(value), ())
+        if value.constant and len(use.indices) == 1 and value.tensor.contents is not None:
+            # Sizes are the same whether a model has them or measures them.
+            return Bound(self.term(value), use.indices)
         if value.constant:
             return Bound(value, use.indices)
         if value in self._chains:

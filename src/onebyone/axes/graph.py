@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from onebyone.axes.positional import Kind, Tensor
+from onebyone.axes.positional import Call, Kind, Tensor
 from onebyone.axes.sizes import Size, product
 
 # An order of a value's axes (axis numbers), and an order cut into the positions of a tensor.
@@ -78,6 +78,7 @@ class Node:
         inner: results of its natives but the last, which nothing else reads.
         spread: True where a change of form stands between its natives.
         reason: for OPAQUE, why it was not understood.
+        calls: the calls in whose bodies its natives stand, outermost first.
     """
 
     number: int
@@ -95,6 +96,7 @@ class Node:
     inner: tuple[Use, ...] = ()
     spread: bool = False
     reason: str = ""
+    calls: tuple[Call, ...] = ()
 
     @property
     def summed(self) -> tuple[int, ...]:
@@ -122,6 +124,7 @@ class Relayout:
     native: Any
     source: Tensor
     target: Tensor
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass
@@ -134,6 +137,7 @@ class AxisGraph:
     relayouts: list[Relayout] = field(default_factory=list[Relayout])
     inputs: list[Tensor] = field(default_factory=list[Tensor])
     outputs: list[Tensor] = field(default_factory=list[Tensor])
+    calls: list[Call] = field(default_factory=list[Call])
 
     def consumers(self) -> dict[Value, list[tuple[Node, int]]]:
         """For each value the (node, operand number) pairs that read it, in graph order."""

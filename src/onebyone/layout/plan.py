@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, order_of
-from onebyone.axes.positional import Kind
+from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, View, order_of
+from onebyone.axes.positional import Call, Kind
 from onebyone.axes.sizes import Size, product
+from onebyone.layout.calls import kept_calls, wanted_by_calls, yielded_by_calls
 from onebyone.layout.contraction import batch_axes
 from onebyone.layout.forms import Formed, Forms, Move
 from onebyone.layout.orders import Abilities, Orders
@@ -27,6 +28,7 @@ class Plan:
         forms: the variant of each node and move as forms.
         solution: cost and bound of the first stage, in bytes moved.
         kept: FC layers that keep their form, with the reason.
+        calls: for each node within a call that stays a call, that call.
     """
 
     graph: AxisGraph
@@ -35,6 +37,7 @@ class Plan:
     forms: Formed
     solution: Solution
     kept: dict[Node, str]
+    calls: dict[Node, Call] = field(default_factory=dict[Node, Call])
 
 
 def make_plan(
@@ -64,7 +67,8 @@ def make_plan(
     }
     moves = _moves(graph, picked)
     formed = Forms(graph, orders, picked, moves).choose(seconds * 0.3)
-    return Plan(graph, target, picked, formed, solution, kept)
+    calls = kept_calls(graph, picked)
+    return Plan(graph, target, picked, formed, solution, kept, calls)
 
 
 def _order_problem(graph: AxisGraph, target: Target, options: list[list[Variant]]) -> Problem:
@@ -126,11 +130,19 @@ def remaining_moves(plan: Plan) -> tuple[Region, ...]:
     """The moves of a plan, described for people."""
     found: list[Region] = []
     readers: dict[tuple[Value, Order], set[str]] = {}
+    wanted = wanted_by_calls(plan.graph, set(plan.calls.values()))
+    wanted |= {(view.value, order_of(view.form)) for view in _outputs(plan.graph)}
+    yielded = yielded_by_calls(plan.graph, set(plan.calls.values()))
     for node, picked in plan.orders.items():
+        if node in plan.calls:
+            continue
         for use, order in zip(node.operands, picked.reads, strict=True):
             if use is not None and order is not None:
                 readers.setdefault((use.value, order), set()).add(node.fn)
     for move, variant in plan.forms.moves:
+        place = (move.value, move.target)
+        if place in yielded or place not in wanted | readers.keys():
+            continue  # within a call that stays
         sizes = move.value.sizes
 
         def shape(form: Form, sizes: tuple[Size, ...] = sizes) -> tuple[str, ...]:
@@ -151,10 +163,16 @@ def remaining_moves(plan: Plan) -> tuple[Region, ...]:
     return tuple(found)
 
 
+def _outputs(graph: AxisGraph) -> list[View]:
+    return [graph.views[tensor] for tensor in graph.outputs]
+
+
 def transposes_before(graph: AxisGraph) -> list[int]:
     """Bytes of each native node that changes the order of a computed value's axes."""
     found: list[int] = []
     for relayout in graph.relayouts:
+        if relayout.calls:
+            continue
         source, target = graph.views[relayout.source], graph.views[relayout.target]
         if order_of(source.form) != order_of(target.form) and not source.value.constant:
             found.append(size_in_bytes(source.value))

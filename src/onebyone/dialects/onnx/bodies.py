@@ -56,6 +56,10 @@ class Bodies:
         """Whether a node calls a function that the model brings."""
         return node.op_identifier() in self._functions
 
+    def functions(self) -> list[onnx.FunctionProto]:
+        """All functions that the model brings."""
+        return [self._local(identifier) for identifier in self._functions]
+
     def of(
         self,
         node: ir.Node,
