@@ -221,6 +221,8 @@ class _Hasher:
             use.value, (use.value, tuple(range(len(use.indices))), ())
         )
         result = node.results[0]
+        if base.tensor.contents is not None and len(base.sizes) < 2:
+            return  # hashed as sizes, not as a constant
         if not base.constant or sorted(use.indices) != sorted(result.indices):
             return
         place = {index: axis for axis, index in enumerate(result.indices)}

@@ -110,12 +110,12 @@ class Call:
 
     Attributes:
         native: the node.
-        inputs: what it reads.
+        inputs: what it reads; None for an optional input that is absent.
         outputs: what it yields.
     """
 
     native: Any
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
 
 

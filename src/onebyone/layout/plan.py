@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, View, order_of
-from onebyone.axes.positional import Call, Kind
+from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, order_of
+from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import Size, product
-from onebyone.layout.calls import kept_calls, wanted_by_calls, yielded_by_calls
+from onebyone.layout.calls import keep_calls
 from onebyone.layout.contraction import batch_axes
 from onebyone.layout.forms import Formed, Forms, Move
 from onebyone.layout.orders import Abilities, Orders
 from onebyone.layout.solve import Choice, Problem, Solution, Variant, solve
 from onebyone.layout.targets import Target
-from onebyone.layout.variants import size_in_bytes, variants
+from onebyone.layout.variants import native, size_in_bytes, variants
 from onebyone.report import Region
 
 
@@ -22,13 +22,12 @@ class Plan:
     """What to do with each node.
 
     Attributes:
-        graph: the axis graph that is planned.
+        graph: the axis graph that is planned, calls that stay in one node.
         target: for which target.
         orders: the variant of each node as orders of axes.
         forms: the variant of each node and move as forms.
         solution: cost and bound of the first stage, in bytes moved.
         kept: FC layers that keep their form, with the reason.
-        calls: for each node within a call that stays a call, that call.
     """
 
     graph: AxisGraph
@@ -37,7 +36,6 @@ class Plan:
     forms: Formed
     solution: Solution
     kept: dict[Node, str]
-    calls: dict[Node, Call] = field(default_factory=dict[Node, Call])
 
 
 def make_plan(
@@ -65,10 +63,27 @@ def make_plan(
         node: found[k]
         for node, found, k in zip(graph.nodes, options, solution.picked, strict=False)
     }
-    moves = _moves(graph, picked)
-    formed = Forms(graph, orders, picked, moves).choose(seconds * 0.3)
-    calls = kept_calls(graph, picked)
-    return Plan(graph, target, picked, formed, solution, kept, calls)
+    shown, picked = keep_calls(
+        graph,
+        picked,
+        changes=lambda node: not _keeps_form(node, picked[node], dialect),
+        price=lambda value: move_cost(value, target),
+    )
+    moves = _moves(shown, picked)
+    formed = Forms(shown, orders, picked, moves).choose(seconds * 0.3)
+    hidden = {node: native(node) for node in graph.nodes if node not in picked}
+    for node, variant in hidden.items():
+        forms = tuple(None if use is None else use.form for use in node.operands)
+        written = tuple(use.form for use in node.results)
+        formed.nodes[node] = Variant(variant.tag, forms, written)
+    return Plan(shown, target, picked, formed, solution, kept)
+
+
+def _keeps_form(node: Node, variant: Variant, dialect: Abilities) -> bool:
+    """Whether a layer stays the convolution, or the matrix product, that it is."""
+    if variant.tag == "conv":
+        return dialect.is_convolution(node)
+    return variant.tag != "linear" or dialect.is_linear(node)
 
 
 def _order_problem(graph: AxisGraph, target: Target, options: list[list[Variant]]) -> Problem:
@@ -130,19 +145,11 @@ def remaining_moves(plan: Plan) -> tuple[Region, ...]:
     """The moves of a plan, described for people."""
     found: list[Region] = []
     readers: dict[tuple[Value, Order], set[str]] = {}
-    wanted = wanted_by_calls(plan.graph, set(plan.calls.values()))
-    wanted |= {(view.value, order_of(view.form)) for view in _outputs(plan.graph)}
-    yielded = yielded_by_calls(plan.graph, set(plan.calls.values()))
     for node, picked in plan.orders.items():
-        if node in plan.calls:
-            continue
         for use, order in zip(node.operands, picked.reads, strict=True):
             if use is not None and order is not None:
                 readers.setdefault((use.value, order), set()).add(node.fn)
     for move, variant in plan.forms.moves:
-        place = (move.value, move.target)
-        if place in yielded or place not in wanted | readers.keys():
-            continue  # within a call that stays
         sizes = move.value.sizes
 
         def shape(form: Form, sizes: tuple[Size, ...] = sizes) -> tuple[str, ...]:
@@ -163,16 +170,12 @@ def remaining_moves(plan: Plan) -> tuple[Region, ...]:
     return tuple(found)
 
 
-def _outputs(graph: AxisGraph) -> list[View]:
-    return [graph.views[tensor] for tensor in graph.outputs]
-
-
 def transposes_before(graph: AxisGraph) -> list[int]:
     """Bytes of each native node that changes the order of a computed value's axes."""
     found: list[int] = []
     for relayout in graph.relayouts:
         if relayout.calls:
-            continue
+            continue  # a call hides it
         source, target = graph.views[relayout.source], graph.views[relayout.target]
         if order_of(source.form) != order_of(target.form) and not source.value.constant:
             found.append(size_in_bytes(source.value))

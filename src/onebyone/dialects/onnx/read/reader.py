@@ -168,7 +168,7 @@ class Reader:
             self.tensors[value] = replace(self.tensor(inner), key=value, name=value.name or "")
         call = Call(
             node,
-            tuple(self.tensor(value) for value in node.inputs if value is not None),
+            tuple(None if value is None else self.tensor(value) for value in node.inputs),
             tuple(self.tensors[value] for value, _ in spelled.outputs),
         )
         views = zip(sources, call.outputs, strict=True)
@@ -182,6 +182,9 @@ class Reader:
         if static is not None:
             return static
         meaning = reading.meaning
+        contents = self.contents.get(value)
+        if contents is not None and value.shape is not None and len(value.shape) == 1:
+            return (Size(len(contents)),)
         if isinstance(meaning, Apply):
             inputs = [None if v is None else self.tensor(v) for v in node.inputs]
             return label_shape(meaning, inputs, node.outputs.index(value))

@@ -208,6 +208,8 @@ class Interpreter:
         self.ar.unit = unit
         result = operator(self, call, *(None if s is None else s.tensor for s in slots))
         results = result if isinstance(result, tuple) else (result,)
+        # numpy makes of an array without axes a number, which no arithmetic takes for data.
+        results = [np.asarray(r) if isinstance(r, np.generic) else r for r in results]
         free = any(call.free) and node.op_type not in ("Shape", "Size")
         return [
             None if r is None else _Slot(r, (unit or 2.0**-24) if self.ar.is_data(r) else 0.0, free)

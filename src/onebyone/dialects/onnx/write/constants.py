@@ -41,15 +41,8 @@ class Constants:
     def _count(self) -> dict[Value, set[Form]]:
         """All forms in which each constant will be read."""
         found: dict[Value, set[Form]] = {}
-        calls = self.emitter.plan.calls
-        for call in set(calls.values()):
-            for tensor in call.inputs:
-                value = self.emitter.graph.views[tensor].value
-                if value.constant:
-                    found.setdefault(value, set()).add(value.native)
-        for node, variant in self.emitter.plan.forms.nodes.items():
-            if node in calls:
-                continue
+        for node in self.emitter.graph.nodes:
+            variant = self.emitter.plan.forms.nodes[node]
             same = node.kind not in (Kind.CONTRACT, Kind.SIZES) and self.emitter.is_kept(node)
             for use, form in zip(node.operands, variant.reads, strict=True):
                 if use is not None and use.value.constant:

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 import onnx_ir as ir
 
 from onebyone.axes.graph import AxisGraph, Form, Node, Value, order_of, sharing_natives
-from onebyone.axes.positional import Call, Kind
+from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
 from onebyone.dialects.onnx.bodies import ONNX_DOMAINS
 from onebyone.dialects.onnx.read.reader import Reader
-from onebyone.dialects.onnx.write.calls import drop_functions, views_by_calls
+from onebyone.dialects.onnx.write.calls import drop_functions
 from onebyone.dialects.onnx.write.constants import Constants
 from onebyone.dialects.onnx.write.dead import detach
 from onebyone.dialects.onnx.write.express import express
@@ -38,19 +38,20 @@ class Emitter:
         self._names = {v.name for n in model.graph for v in n.outputs if v.name}
         self._names |= {v.name for v in model.graph.inputs if v.name}
         self._names |= set(model.graph.initializers)
-        self._names |= {v.name for n in reader.speller.nodes for v in n.outputs if v.name}
+        bodies = reader.speller.nodes
+        self._names |= {v.name for n in bodies for v in n.outputs if v.name}
         self._output_names = {tensor.key.name for tensor in plan.graph.outputs}
-        self._node_names = {n.name for n in (*model.graph, *reader.speller.nodes) if n.name}
+        self._node_names = {n.name for n in (*model.graph, *bodies) if n.name}
         self._pushed: set[ir.Node] = set()
         self._waiting: dict[Value, Node] = {}
         self._groups = sharing_natives(self.graph)
         self._relayouts: dict[tuple[Value, Form], list[tuple[ir.Node, Form]]] = {}
-        # The last node within each call that stays: the call is written in its place.
-        self._calls = {call: node for node, call in plan.calls.items()}
-        for native, relayout in views_by_calls(self.graph, self._calls):
+        for relayout in self.graph.relayouts:
+            if relayout.native is None:
+                continue  # between the parts of a native node
             source, target = self.graph.views[relayout.source], self.graph.views[relayout.target]
             self._relayouts.setdefault((target.value, target.form), []).append(
-                (native, source.form)
+                (relayout.native, source.form)
             )
         self._moves = {(move.value, move.target): variant for move, variant in plan.forms.moves}
         self.constants = Constants(self)
@@ -63,10 +64,7 @@ class Emitter:
             view = self.graph.views[tensor]
             self.have[view.value] = {view.form: tensor.key}
         for node in self.graph.nodes:
-            if (call := self.plan.calls.get(node)) is not None:
-                if node is self._calls[call]:
-                    self._call(call)
-            elif node.kind is Kind.SIZES and not self.is_kept(node):
+            if node.kind is Kind.SIZES and not self.is_kept(node):
                 self._waiting[node.results[0].value] = node
             else:
                 self._emit(node)
@@ -303,18 +301,6 @@ class Emitter:
                 ):
                     self._captured(native, use.value, use.form)
         self.push(native)
-
-    def _call(self, call: Call) -> None:
-        """Keep a call, reading what its inputs have become; what stands within is not written."""
-        native: ir.Node = call.native
-        for index, value in enumerate(native.inputs):
-            if value is not None:
-                native.replace_input_with(index, self.native(value))
-        self.push(native)
-        for tensor in call.outputs:
-            view = self.graph.views[tensor]
-            if not view.value.constant:
-                self.put(view.value, view.form, tensor.key)
 
     def _captured(self, native: ir.Node, value: Value, form: Form) -> None:
         held = self.get(value, form)
