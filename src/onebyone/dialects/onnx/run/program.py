@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from onebyone.dialects.onnx.run.interpreter import Interpreter, describe
+from onebyone.dialects.onnx.run.control_flow import describe
+from onebyone.dialects.onnx.run.interpreter import Interpreter
 from onebyone.dialects.protocol import Constant, Embed, Form, Observer, Port, Session, Step
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 
