@@ -339,7 +339,7 @@ def test_a_quantized_layer_is_kept_with_the_reason(name: str) -> None:
     ]
 
 
-def test_the_fused_attention_is_pinned() -> None:
+def test_the_fused_attention_stays_where_nothing_moves() -> None:
     nodes = [
         node("MatMul", "x wq", "q"),
         node("MatMul", "x wk", "k"),
@@ -348,10 +348,11 @@ def test_the_fused_attention_is_pinned() -> None:
     ]
     constants = {name: small(4, 4) for name in ("wq", "wk", "wo")}
     proto = model(nodes, constants, [value("x", [1, 3, 4])], opset=23)
-    done = onebyone.convert(proto, "conv")
-    result = ir.to_proto(done.model)
-    assert "Attention-a" in [n.name for n in result.graph.node]
-    assert done.report.count("converted") == 3
+    for to, fused, converted in (("conv", False, 3), ("linear", True, 0)):
+        done = onebyone.convert(proto, to)
+        result = ir.to_proto(done.model)
+        assert ("Attention-a" in [n.name for n in result.graph.node]) == fused
+        assert done.report.count("converted") == converted
 
 
 # ---- what need not change -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from onebyone.axes.graph import AxisGraph, Node, Order, Relayout, Use, Value, order_of
-from onebyone.axes.positional import Call, Kind
+from onebyone.axes.positional import Call, Kind, Tensor
 from onebyone.layout.solve import Variant
 from onebyone.layout.variants import native
 
@@ -46,33 +46,39 @@ def _kept(
     changes: Callable[[Node], bool],
     price: Callable[[Value], float],
 ) -> set[Call]:
-    members: dict[Call, set[Node]] = {}
-    within: dict[Call, dict[Call, None]] = {}
-    kept: dict[Call, None] = {}
+    """The better of two searches: spell out from all calls, or keep from none.
+
+    The first finds calls that only pay together, the second never costs more moves than the parts
+    that were planned.
+    """
+    members: dict[Call, list[Node]] = {}
+    outer: dict[Call, tuple[Call, ...]] = {}
     for node in graph.nodes:
-        for outer, call in zip((None, *node.calls), node.calls, strict=False):
-            members.setdefault(call, set()).add(node)
-            if outer is None:
-                kept[call] = None
-            else:
-                within.setdefault(outer, {})[call] = None
-    refused = {
-        call
-        for call, nodes in members.items()
-        if any(map(changes, nodes)) or not _is_plain(graph, call)
+        for place, call in enumerate(node.calls):
+            members.setdefault(call, []).append(node)
+            outer[call] = node.calls[:place]
+    free = {
+        call: around
+        for call, around in outer.items()
+        if _is_plain(graph, call) and not any(map(changes, members[call]))
     }
-    while True:
-        around = _Around(graph, orders, kept)
-        gone = [
-            call
-            for call in kept
-            if call in refused or not around.is_worth_it(call, members[call], price)
-        ]
-        if not gone:
-            return set(kept)
-        for call in gone:
-            del kept[call]
-            kept.update(within.get(call, {}))
+    # Calls around come first: where one stays, those within it do not matter.
+    order = sorted(free, key=lambda call: len(free[call]))
+    ledgers = [_Ledger(graph, orders, members, price) for _ in range(2)]
+    spelling, keeping = ledgers
+    for call in order:
+        if not spelling.kept.intersection(free[call]):
+            spelling.switch(call)
+    for call in order:
+        # What stood in a call that is spelled out by now may stay itself.
+        if call not in spelling.kept and not spelling.kept.intersection(free[call]):
+            spelling.switch(call)
+        if call in spelling.kept and spelling.switch(call) >= 0:
+            spelling.switch(call)
+    for call in order:
+        if not keeping.kept.intersection(free[call]) and keeping.switch(call) > 0:
+            keeping.switch(call)
+    return min(ledgers, key=lambda ledger: ledger.total).kept
 
 
 def _is_plain(graph: AxisGraph, call: Call) -> bool:
@@ -81,62 +87,71 @@ def _is_plain(graph: AxisGraph, call: Call) -> bool:
     return len({*values}) == len(values)
 
 
-class _Around:
-    """The orders of values at hand and wanted outside of the calls that stay."""
+class _Ledger:
+    """What the moves cost that the nodes outside of the kept calls need, and those calls.
+
+    Attributes:
+        kept: the calls that stay.
+        total: the price of every order of a value that is wanted and not at hand.
+    """
 
     def __init__(
-        self, graph: AxisGraph, orders: Mapping[Node, Variant], kept: Mapping[Call, None]
+        self,
+        graph: AxisGraph,
+        orders: Mapping[Node, Variant],
+        members: Mapping[Call, list[Node]],
+        price: Callable[[Value], float],
     ) -> None:
-        self._graph, self._orders = graph, orders
-        hidden = {node for node in graph.nodes if any(call in kept for call in node.calls)}
-        shown = [node for node in graph.nodes if node not in hidden]
-        self._written = self._writes(shown)
-        self._written |= {(v, order_of(v.native)) for v in graph.values if v.producer is None}
-        self._read = self._reads(shown)
-        for tensor in graph.outputs:
-            view = graph.views[tensor]
-            self._read.add((view.value, order_of(view.form)))
-        self._yielded = Counter(place for call in kept for place in self._yields(call))
-        self._wanted = Counter(place for call in kept for place in self._wants(call))
+        self._graph, self._orders, self._members, self._price = graph, orders, members, price
+        self.kept: set[Call] = set()
+        self._at_hand = Counter(
+            (value, order_of(value.native)) for value in graph.values if value.producer is None
+        )
+        self._wanted = Counter(self._places(graph.outputs))
+        for node in graph.nodes:
+            self._at_hand.update(self._writes(node))
+            self._wanted.update(self._reads(node))
+        self.total = self._cost({*self._wanted})
 
-    def is_worth_it(self, call: Call, members: set[Node], price: Callable[[Value], float]) -> bool:
-        """Whether a call costs no more moves than its parts."""
-        wants, yields = self._wants(call), self._yields(call)
-        at_hand = self._written | set(self._yielded - Counter(yields))
-        wanted = self._read | set(self._wanted - Counter(wants))
-        results = {use.value for node in members for use in node.results}
-        leave = {place for place in wanted if place[0] in results}
-        as_call = (wants - at_hand - wanted) | (leave - yields)
-        writes = self._writes(members)
-        as_parts = (self._reads(members) - at_hand - (wanted - leave) | leave) - writes
-        return _total(as_call, price) <= _total(as_parts, price)
+    def switch(self, call: Call) -> float:
+        """Keep a call that is spelled out, or the reverse; returns how much more that costs."""
+        sign = -1 if call in self.kept else 1
+        whole = self._places(call.outputs), self._places(t for t in call.inputs if t is not None)
+        nodes = self._members[call]
+        parts = (
+            [place for node in nodes for place in self._writes(node)],
+            [place for node in nodes for place in self._reads(node)],
+        )
+        touched = {place for places in (*whole, *parts) for place in places}
+        before = self._cost(touched)
+        for counter, more, less in zip((self._at_hand, self._wanted), whole, parts, strict=True):
+            for place in more:
+                counter[place] += sign
+            for place in less:
+                counter[place] -= sign
+        self.kept ^= {call}
+        change = self._cost(touched) - before
+        self.total += change
+        return change
 
-    def _wants(self, call: Call) -> set[_Place]:
-        views = [self._graph.views[tensor] for tensor in call.inputs if tensor is not None]
-        return {(v.value, order_of(v.form)) for v in views if not v.value.constant}
+    def _cost(self, places: set[_Place]) -> float:
+        missing = [p for p in places if self._wanted[p] > 0 and self._at_hand[p] <= 0]
+        return sum(sorted(self._price(value) for value, _ in missing))
 
-    def _yields(self, call: Call) -> set[_Place]:
-        views = [self._graph.views[tensor] for tensor in call.outputs]
-        return {(v.value, order_of(v.form)) for v in views if not v.value.constant}
+    def _places(self, tensors: Iterable[Tensor]) -> list[_Place]:
+        views = [self._graph.views[tensor] for tensor in tensors]
+        return [(v.value, order_of(v.form)) for v in views if not v.value.constant]
 
-    def _reads(self, nodes: Iterable[Node]) -> set[_Place]:
-        return {
+    def _reads(self, node: Node) -> list[_Place]:
+        return [
             (use.value, order)
-            for node in nodes
             for use, order in zip(node.operands, self._orders[node].reads, strict=True)
             if use is not None and order is not None and not use.value.constant
-        }
+        ]
 
-    def _writes(self, nodes: Iterable[Node]) -> set[_Place]:
-        return {
-            (use.value, order)
-            for node in nodes
-            for use, order in zip(node.results, self._orders[node].writes, strict=True)
-        }
-
-
-def _total(places: set[_Place], price: Callable[[Value], float]) -> float:
-    return sum(sorted(price(value) for value, _ in places))
+    def _writes(self, node: Node) -> list[_Place]:
+        orders = self._orders[node].writes
+        return [(use.value, order) for use, order in zip(node.results, orders, strict=True)]
 
 
 def _collapsed(

@@ -81,8 +81,12 @@ class Speller:
         if body is None:
             domain = "" if node.domain in ONNX_DOMAINS else f"{node.domain}::"
             return f"operator {domain}{node.op_type} is not known"
-        reason = self._refused(node, body)
-        return reason or self._spelled(node, body)
+        if (reason := self._refused(node, body)) is not None:
+            return reason
+        try:
+            return self._spelled(node, body)
+        except onnx.shape_inference.InferenceError as error:
+            return f"the body of {node.op_type} does not fit its operands: {error}"
 
     def _refused(self, node: ir.Node, body: Body) -> str | None:
         for inner in body.proto.node:
@@ -154,10 +158,7 @@ class Speller:
         model = onnx.ModelProto(
             ir_version=10, graph=graph, opset_import=opsets, functions=functions
         )
-        try:
-            inferred = infer.infer_shapes(model).graph
-        except Exception:  # whatever onnx dislikes, the body is understood as far as it is typed
-            inferred = graph
+        inferred = infer.infer_shapes(model).graph
         del inferred.initializer[:]
         result = ir.from_proto(inferred)
         for node in result:
