@@ -83,10 +83,7 @@ class Speller:
             return f"operator {domain}{node.op_type} is not known"
         if (reason := self._refused(node, body)) is not None:
             return reason
-        try:
-            return self._spelled(node, body)
-        except onnx.shape_inference.InferenceError as error:
-            return f"the body of {node.op_type} does not fit its operands: {error}"
+        return self._spelled(node, body)
 
     def _refused(self, node: ir.Node, body: Body) -> str | None:
         for inner in body.proto.node:
@@ -112,9 +109,12 @@ class Speller:
                 self.opsets.setdefault(domain, version)
         return None
 
-    def _spelled(self, node: ir.Node, body: Body) -> Spelled:
+    def _spelled(self, node: ir.Node, body: Body) -> Spelled | str:
         actual = [value for place in body.inputs if (value := node.inputs[place]) is not None]
-        graph = self._inferred(body, actual)
+        try:
+            graph = self._inferred(body, actual)
+        except Exception as error:  # onnx's own, of several types
+            return f"the body of {node.op_type} does not fit its operands: {error}"
         known = dict(zip(graph.inputs, actual, strict=True))
         base = node.name or next((v.name for v in node.outputs if v.name), None) or node.op_type
         nodes = list(graph)
