@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from onebyone.axes.positional import Kind, Tensor
+from onebyone.axes.positional import Call, Kind, Tensor
 from onebyone.axes.sizes import Size, product
 
 # An order of a value's axes (axis numbers), and an order cut into the positions of a tensor.
@@ -79,6 +79,7 @@ class Node:
         spread: True where a change of form stands between its natives.
         stays: True where no dialect can write it in other forms than those that it came with.
         reason: for OPAQUE, why it was not understood.
+        calls: the calls in whose bodies its natives stand, outermost first.
     """
 
     number: int
@@ -97,6 +98,7 @@ class Node:
     spread: bool = False
     stays: bool = False
     reason: str = ""
+    calls: tuple[Call, ...] = ()
 
     @property
     def summed(self) -> tuple[int, ...]:
@@ -124,6 +126,7 @@ class Relayout:
     native: Any
     source: Tensor
     target: Tensor
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass
@@ -136,6 +139,7 @@ class AxisGraph:
     relayouts: list[Relayout] = field(default_factory=list[Relayout])
     inputs: list[Tensor] = field(default_factory=list[Tensor])
     outputs: list[Tensor] = field(default_factory=list[Tensor])
+    calls: list[Call] = field(default_factory=list[Call])
 
     def consumers(self) -> dict[Value, list[tuple[Node, int]]]:
         """For each value the (node, operand number) pairs that read it, in graph order."""

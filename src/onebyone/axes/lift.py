@@ -48,6 +48,7 @@ class _Bind:
                 self._value(tensor)
         self.graph.inputs = model.inputs
         self.graph.outputs = model.outputs
+        self.graph.calls = model.calls
         return self.graph
 
     def _atoms(self, tensor: Tensor) -> list[list[int]]:
@@ -85,7 +86,7 @@ class _Bind:
             assert source is not None
             view = self.graph.views[source]
             self.graph.views[target] = View(view.value, self._viewed(view, meaning, target))
-            self.graph.relayouts.append(Relayout(operation.native, source, target))
+            self.graph.relayouts.append(Relayout(operation.native, source, target, operation.calls))
         else:
             self._opaque(operation, reason or "not understood")
 
@@ -155,6 +156,7 @@ class _Bind:
             pinned=frozenset(pinned | meaning.fixed),
             natives=(operation.native,),
             stays=meaning.stays,
+            calls=operation.calls,
         )
         for tensor, positions in zip(operation.outputs, meaning.results, strict=True):
             value = self._value(tensor, node)
@@ -190,6 +192,7 @@ class _Bind:
             pinned=frozenset(range(len(operation.inputs))),
             natives=(operation.native,),
             reason=reason,
+            calls=operation.calls,
         )
         values = [self._value(t, node) for t in operation.outputs]
         node.results = tuple(Use(value, (), value.native) for value in values)

@@ -108,13 +108,32 @@ class Tensor:
 
 
 @dataclass(eq=False)
+class Call:
+    """A native node that is read through its body: as the operations that it stands for.
+
+    Attributes:
+        native: the node.
+        inputs: what it reads; None for an optional input that is absent.
+        outputs: what it yields.
+    """
+
+    native: Any
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(eq=False)
 class Operation:
-    """A native node, or a part of one, with its meaning."""
+    """A native node, or a part of one, with its meaning.
+
+    ``calls`` are those in whose bodies the node stands, outermost first.
+    """
 
     native: Any
     meaning: Meaning
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass
@@ -127,3 +146,4 @@ class Positional:
     inputs: list[Tensor] = field(default_factory=list[Tensor])
     outputs: list[Tensor] = field(default_factory=list[Tensor])
     operations: list[Operation] = field(default_factory=list[Operation])
+    calls: list[Call] = field(default_factory=list[Call])

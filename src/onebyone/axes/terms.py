@@ -131,6 +131,8 @@ class Hasher:
 
     def constant(self, value: Value, order: tuple[int, ...]) -> Digest:
         """The hash of a constant's raw bytes with its axes in ``order``."""
+        if len(order) < 2 and (contents := value.tensor.contents) is not None:
+            return self.told(contents)
         if not order and (number := self.number(value)) is not None:
             # A scalar is its number: epsilon may be an attribute or a constant.
             return digest("scalar", number)
@@ -162,6 +164,9 @@ class Hasher:
         value = use.value
         if not use.indices:
             return Bound(self.term(value), ())
+        if value.constant and len(use.indices) == 1 and value.tensor.contents is not None:
+            # Sizes are the same whether a model has them or measures them.
+            return Bound(self.term(value), use.indices)
         if value.constant:
             return Bound(value, use.indices)
         if value in self._chains:
@@ -181,6 +186,8 @@ class Hasher:
             use.value, (use.value, tuple(range(len(use.indices))), ())
         )
         result = node.results[0]
+        if base.tensor.contents is not None and len(base.sizes) < 2:
+            return  # hashed as sizes, not as a constant
         if not base.constant or sorted(use.indices) != sorted(result.indices):
             return
         place = {index: axis for axis, index in enumerate(result.indices)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, order_of
 from onebyone.axes.natives import Natives
 from onebyone.axes.sizes import Size, product
+from onebyone.layout.calls import keep_calls
 from onebyone.layout.contraction import batch_axes
 from onebyone.layout.cost import move_cost, size_in_bytes
 from onebyone.layout.form_candidates import Move
@@ -14,7 +15,7 @@ from onebyone.layout.forms import Formed, choose_forms
 from onebyone.layout.orders import Orders
 from onebyone.layout.solve import Choice, Problem, Solution, Variant, solve
 from onebyone.layout.targets import Target
-from onebyone.layout.variants import variants
+from onebyone.layout.variants import native, variants
 from onebyone.report import Region
 
 
@@ -23,7 +24,7 @@ class Plan:
     """What to do with each node.
 
     Attributes:
-        graph: the axis graph that is planned.
+        graph: the axis graph that is planned, calls that stay in one node.
         target: for which target.
         orders: the variant of each node as orders of axes.
         forms: the variant of each node and move as forms.
@@ -64,9 +65,27 @@ def make_plan(
         node: found[k]
         for node, found, k in zip(graph.nodes, options, solution.picked, strict=False)
     }
-    moves = _moves(graph, picked)
-    formed = choose_forms(graph, orders, picked, moves, seconds * 0.3)
-    return Plan(graph, target, picked, formed, solution, kept)
+    shown, picked = keep_calls(
+        graph,
+        picked,
+        changes=lambda node: not _keeps_form(node, picked[node], natives),
+        price=lambda value: move_cost(value, target),
+    )
+    moves = _moves(shown, picked)
+    formed = choose_forms(shown, orders, picked, moves, seconds * 0.3)
+    hidden = {node: native(node) for node in graph.nodes if node not in picked}
+    for node, variant in hidden.items():
+        forms = tuple(None if use is None else use.form for use in node.operands)
+        written = tuple(use.form for use in node.results)
+        formed.nodes[node] = Variant(variant.tag, forms, written)
+    return Plan(shown, target, picked, formed, solution, kept)
+
+
+def _keeps_form(node: Node, variant: Variant, natives: Natives) -> bool:
+    """Whether a layer stays the convolution, or the matrix product, that it is."""
+    if variant.tag == "conv":
+        return natives.is_convolution(node)
+    return variant.tag != "linear" or natives.is_linear(node)
 
 
 def _order_problem(graph: AxisGraph, target: Target, options: list[list[Variant]]) -> Problem:
@@ -151,6 +170,8 @@ def transposes_before(graph: AxisGraph) -> list[int]:
     """Bytes of each native node that changes the order of a computed value's axes."""
     found: list[int] = []
     for relayout in graph.relayouts:
+        if relayout.calls:
+            continue  # a call hides it
         source, target = graph.views[relayout.source], graph.views[relayout.target]
         if order_of(source.form) != order_of(target.form) and not source.value.constant:
             found.append(size_in_bytes(source.value))

@@ -110,7 +110,8 @@ class Constants:
 def _demands(plan: Plan, holdings: Holdings[fx.Node]) -> dict[Value, set[Form]]:
     """All forms in which each constant will be read."""
     demands: dict[Value, set[Form]] = {}
-    for node, variant in plan.forms.nodes.items():
+    for node in plan.graph.nodes:
+        variant = plan.forms.nodes[node]
         kept = holdings.is_kept(node)
         for use, form in zip(node.operands, rows_first(node, variant), strict=True):
             if use is not None and use.value.constant:

@@ -12,8 +12,9 @@ import onnx
 import onnx_ir as ir
 
 from onebyone.dialects.onnx.files.load import as_model
+from onebyone.dialects.onnx.run.control_flow import describe
 from onebyone.dialects.onnx.run.form import canonical_values
-from onebyone.dialects.onnx.run.interpreter import Interpreter, describe
+from onebyone.dialects.onnx.run.interpreter import Interpreter
 from onebyone.dialects.onnx.run.runtime import OrtSession
 from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Observer, Port, Session, Step
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor

@@ -24,7 +24,7 @@ class Build:
         nodes: of the new graph, in order.
     """
 
-    def __init__(self, graph: ir.Graph, opset: int) -> None:
+    def __init__(self, graph: ir.Graph, opset: int, bodies: Iterable[ir.Node] = ()) -> None:
         self.opset = opset
         self.nodes: list[ir.Node] = []
         self._initializers = graph.initializers
@@ -32,6 +32,9 @@ class Build:
         self._names |= {v.name for v in graph.inputs if v.name}
         self._names |= set(graph.initializers)
         self._node_names = {n.name for n in graph if n.name}
+        for node in bodies:
+            self._names |= {value.name for value in node.outputs if value.name}
+            self._node_names |= {node.name} if node.name else set()
         self._pushed: set[ir.Node] = set()
 
     def push(self, node: ir.Node) -> None:

@@ -128,7 +128,8 @@ class Constants:
 def _demands(plan: Plan, holdings: Holdings[ir.Value]) -> dict[Value, set[Form]]:
     """All forms in which each constant will be read."""
     demands: dict[Value, set[Form]] = {}
-    for node, variant in plan.forms.nodes.items():
+    for node in plan.graph.nodes:
+        variant = plan.forms.nodes[node]
         same = node.kind not in (Kind.CONTRACT, Kind.SIZES) and holdings.is_kept(node)
         for use, form in zip(node.operands, variant.reads, strict=True):
             if use is not None and use.value.constant:

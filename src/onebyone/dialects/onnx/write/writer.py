@@ -10,8 +10,10 @@ import onnx_ir as ir
 
 from onebyone.axes.graph import Form, Node, Value
 from onebyone.axes.positional import Kind
+from onebyone.dialects.onnx.bodies import ONNX_DOMAINS
 from onebyone.dialects.onnx.read.reader import Reader
 from onebyone.dialects.onnx.write.build import Build, annotated
+from onebyone.dialects.onnx.write.calls import drop_functions
 from onebyone.dialects.onnx.write.constants import Constants
 from onebyone.dialects.onnx.write.context import Context
 from onebyone.dialects.onnx.write.dead import detach, replace_in_nested
@@ -29,7 +31,7 @@ class Writer:
         self._output_names = {tensor.key.name for tensor in plan.graph.outputs}
         # Nodes that yield shapes, written where those are read.
         self._waiting: dict[Value, Node] = {}
-        self._build = Build(model.graph, reader.opset)
+        self._build = Build(model.graph, reader.opset, reader.speller.nodes)
         self._holdings: Holdings[ir.Value] = Holdings(plan, self)
         self._constants = Constants(plan, self._build, self._holdings, self._viewed)
         self._sizes = SizeVectors(self._build, self._holdings, self._constants)
@@ -49,13 +51,22 @@ class Writer:
         outputs = [self._output(tensor.key) for tensor in planned.outputs]
         old = list(graph)
         graph.remove(old)
-        for node in old:
+        for node in (*old, *self._reader.speller.nodes):
             if not self._build.has(node):
                 detach(node)
         graph.extend(self._build.nodes)
         for place, value in enumerate(outputs):
             graph.outputs[place] = value
         self._constants.finish()
+        self._import_domains()
+        drop_functions(self._model, old)
+
+    def _import_domains(self) -> None:
+        """Of nodes out of a function's body, whose domains the model itself did not need."""
+        imports = self._model.opset_imports
+        for node in self._build.nodes:
+            if node.domain not in imports and node.domain not in ONNX_DOMAINS:
+                imports[node.domain] = self._reader.speller.opsets[node.domain]
 
     # ---- values -------------------------------------------------------------------------------
 
