@@ -100,7 +100,7 @@ def moves(
             faults += [replace(fault, where=f"{number} {fault.where}") for fault in found]
         if around and not any(setting.moved for setting in around):
             stay.append(number)
-        elif around:
+        elif around and number < 3:
             typed = () if number else retyped(node)
             for other in _one_of_each(itertools.chain(variants(node), typed)):
                 setting = next(iter(settings(other)), None)
@@ -112,7 +112,7 @@ def moves(
 
 
 def _one_of_each(nodes: Iterable[Any]) -> Iterator[Any]:
-    """The first variant of each attribute: what the writer drops shows in the next one's place."""
+    """The first variant of each attribute: what the writer forgets shows there."""
     seen: set[str] = set()
     for node in nodes:
         name, equals, _ = node.label.partition("=")
