@@ -40,19 +40,19 @@ class Constants:
 
     def _count(self) -> dict[Value, set[Form]]:
         """All forms in which each constant will be read."""
-        found: dict[Value, set[Form]] = {}
+        demands: dict[Value, set[Form]] = {}
         for node in self.emitter.graph.nodes:
             variant = self.emitter.plan.forms.nodes[node]
             same = node.kind not in (Kind.CONTRACT, Kind.SIZES) and self.emitter.is_kept(node)
             for use, form in zip(node.operands, variant.reads, strict=True):
                 if use is not None and use.value.constant:
                     wanted = use.value.native if same else form or use.form
-                    found.setdefault(use.value, set()).add(wanted)
+                    demands.setdefault(use.value, set()).add(wanted)
         for tensor in self.emitter.graph.outputs:
             view = self.emitter.graph.views[tensor]
             if view.value.constant:
-                found.setdefault(view.value, set()).add(view.value.native)
-        return found
+                demands.setdefault(view.value, set()).add(view.value.native)
+        return demands
 
     def get(self, value: Value, form: Form) -> ir.Value:
         """An ONNX value that holds the constant in ``form``."""
