@@ -175,12 +175,12 @@ def _called(function: onnx.FunctionProto, node: ir.Node, local: bool) -> Body:
 
 def _live(nodes: Sequence[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:
     """The nodes that the wanted values depend on, in order."""
-    found: list[onnx.NodeProto] = []
+    live: list[onnx.NodeProto] = []
     for node in reversed(nodes):
         if wanted.intersection(node.output):
-            found.append(node)
+            live.append(node)
             wanted.update(_read_by(node))
-    return found[::-1]
+    return live[::-1]
 
 
 def _read_by(node: onnx.NodeProto) -> Iterable[str]:

@@ -142,10 +142,8 @@ class Reader:
         handler = self._table.get(node.op_type)
         if handler is None:
             return self._body(node)
-        found = handler(self, node)
-        if isinstance(found, Reading | list):
-            return found
-        return Reading(found)
+        said = handler(self, node)
+        return said if isinstance(said, Reading | list) else Reading(said)
 
     def _body(self, node: ir.Node) -> Reading | list[Operation]:
         """What a node's body says, or why that is not known."""
