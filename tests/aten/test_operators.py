@@ -17,8 +17,8 @@ from onebyone.certify.inputs import embedded
 from onebyone.certify.modular import PRIMES, Field
 from onebyone.dialects.aten.run.program import Program
 from onebyone.dialects.aten.semantics import OPERATORS
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels.arithmetic import Float64
+from onebyone.kernels.errors import UnsupportedError
 from tests.aten.programs import export
 
 Function = Callable[..., Any]

@@ -14,9 +14,9 @@ import pytest
 
 from onebyone.certify.modular import PRIMES, Field
 from onebyone.dialects.onnx.run.interpreter import Interpreter
-from onebyone.dialects.protocol import ExecutionError, UnsupportedError
 from onebyone.kernels.arithmetic import Arithmetic, Float64
-from onebyone.kernels.elementwise import native
+from onebyone.kernels.errors import ExecutionError, UnsupportedError
+from onebyone.kernels.precision import native
 
 # Its expected output says that nothing divided by nothing is nothing.
 OWN_WAY = {"test_l2normalization_axis_0"}

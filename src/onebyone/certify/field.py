@@ -21,8 +21,9 @@ from onebyone.certify.float_gap import excess, real_gap
 from onebyone.certify.inputs import Ports, Shapes, draw, draws, renamed, shapes
 from onebyone.certify.modular import PRIMES, Field
 from onebyone.certify.traces import Mismatch, Trace, as_numbers, find_mismatch, run_both, trace
-from onebyone.dialects.protocol import ExecutionError, OverBudgetError, Program, UnsupportedError
+from onebyone.dialects.protocol import Program
 from onebyone.kernels.arithmetic import Array
+from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
 
 
 def check(

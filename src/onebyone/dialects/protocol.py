@@ -15,18 +15,6 @@ import numpy as np
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 
 
-class UnsupportedError(Exception):
-    """An interpreter does not understand an operator or this use of it."""
-
-
-class ExecutionError(Exception):
-    """A node could not be computed: the model does not fit these inputs, or is invalid."""
-
-
-class OverBudgetError(Exception):
-    """The time that the caller allowed is over."""
-
-
 class RuntimeUnableError(Exception):
     """The runtime has no kernel for an operator or type of the model: nothing is known."""
 

@@ -11,19 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
-
-
-def native(array: Array) -> Array:
-    """Widen the extension dtypes of ``ml_dtypes`` to numpy's own; others stay as they are."""
-    if array.dtype.kind in "biufcUSO":
-        return array
-    if array.dtype.name in ("int4", "int2"):
-        return array.astype(np.int8)
-    if array.dtype.name in ("uint4", "uint2"):
-        return array.astype(np.uint8)
-    return array.astype(np.float32)
+from onebyone.kernels.errors import UnsupportedError
 
 
 def floats(ar: Arithmetic, x: Tensor, what: str) -> Array:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 
 @dataclass(frozen=True)

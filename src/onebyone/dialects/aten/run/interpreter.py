@@ -20,22 +20,11 @@ from torch.export import ExportedProgram
 from onebyone.dialects.aten.semantics import OPERATORS, Call
 from onebyone.dialects.aten.semantics.base import numpy_type
 from onebyone.dialects.aten.values import arguments, fake, op_name, schema_of, tags_of
-from onebyone.dialects.protocol import (
-    Embed,
-    ExecutionError,
-    Observer,
-    OverBudgetError,
-    Step,
-    UnsupportedError,
-)
+from onebyone.dialects.protocol import Embed, Observer, Step
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
+from onebyone.kernels.precision import unit_roundoff
 
-_UNITS = {
-    torch.float64: 2.0**-53,
-    torch.float32: 2.0**-24,
-    torch.float16: 2.0**-11,
-    torch.bfloat16: 2.0**-8,
-}
 # Operators that compute with sizes, which depend on the shapes of tensors and not on their values.
 _SIZES = frozenset({"sym_size", "sym_numel", "sym_stride"})
 
@@ -43,9 +32,8 @@ _SIZES = frozenset({"sym_size", "sym_numel", "sym_stride"})
 _SETTLED = frozenset({"dropout", "scaled_dot_product_attention"})
 
 
-def unit_roundoff(dtype: torch.dtype) -> float:
-    """Unit roundoff of a floating-point type; 0 for exact types, 2**-4 for 8 bits and fewer."""
-    return _UNITS.get(dtype, 2.0**-4) if dtype.is_floating_point else 0.0
+def _unit(dtype: torch.dtype) -> float:
+    return unit_roundoff(str(dtype).removeprefix("torch."))
 
 
 @dataclass
@@ -160,9 +148,9 @@ class Interpreter:
         if torch.Tag.nondeterministic_seeded in tags_of(node.target) and name not in _SETTLED:
             raise UnsupportedError(f"random operator {node.target}")
         call = self._call(node, name, value)
-        self.ar.unit = unit_roundoff(call.dtype)
+        self.ar.unit = _unit(call.dtype)
         if not self.ar.unit:
-            self.ar.unit = max(map(unit_roundoff, call.dtypes), default=0.0)
+            self.ar.unit = max(map(_unit, call.dtypes), default=0.0)
         result = found(call)
         if isinstance(result, tuple):
             return tuple(_typed(x, v) for x, v in zip(result, value, strict=False))

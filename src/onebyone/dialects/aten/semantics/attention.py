@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Operator
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels import elementwise
 from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 
 def _attention(call: Call) -> Tensor:

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels import elementwise
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 Result: TypeAlias = Tensor | tuple[Tensor | None, ...]
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, numpy_type
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels import elementwise
 from onebyone.kernels.arithmetic import INTEGRAL, Arithmetic, Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 _NAMES = (
     "Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Erf Exp Floor Log Round Sigmoid Sign Sin Sinh "

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, Result
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels import products
 from onebyone.kernels.arithmetic import Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 
 def _affine(call: Call, x: Tensor, scale: Any, bias: Any) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, Result, axes_of, check_size
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 _END = 1 << 62
 

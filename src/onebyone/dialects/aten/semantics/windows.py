@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, Result
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels import elementwise, products, resizing
 from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 
 def _each(values: Any, count: int) -> list[int]:

@@ -17,9 +17,9 @@ import onnx_ir as ir
 
 from onebyone.dialects.onnx.semantics import OPERATORS, Call
 from onebyone.dialects.onnx.semantics.base import unit_roundoff
-from onebyone.dialects.protocol import ExecutionError, OverBudgetError, UnsupportedError
-from onebyone.kernels import elementwise
+from onebyone.kernels import precision
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
 
 # A name of the ONNX domain, and what ONNX Runtime's exporters write for it.
 _ONNX_DOMAINS = {"": "", "ai.onnx": ""}
@@ -124,7 +124,7 @@ class Interpreter:
             if value.const_value is None:
                 raise ExecutionError(f"value {value.name!r} has no value")
             tensor = value.const_value
-            array = elementwise.native(np.asarray(tensor.numpy()))
+            array = precision.native(np.asarray(tensor.numpy()))
             if array.dtype.kind == "f":
                 embedded = (
                     self.ar.constant(array)

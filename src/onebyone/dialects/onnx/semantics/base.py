@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.kernels import elementwise
+from onebyone.kernels import elementwise, precision
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 
 Result: TypeAlias = Tensor | tuple[Tensor | None, ...]
@@ -83,20 +83,12 @@ def axes_of(axes: Sequence[int], rank: int) -> tuple[int, ...]:
 
 def tensor_value(m: Machine, tensor: ir.TensorProtocol) -> Tensor:
     """A constant as the machine's arithmetic holds it."""
-    array = elementwise.native(np.asarray(tensor.numpy()))
+    array = precision.native(np.asarray(tensor.numpy()))
     return m.ar.constant(array) if array.dtype.kind == "f" else array
 
 
-_UNITS = {
-    ir.DataType.DOUBLE: 2.0**-53,
-    ir.DataType.FLOAT: 2.0**-24,
-    ir.DataType.FLOAT16: 2.0**-11,
-    ir.DataType.BFLOAT16: 2.0**-8,
-}
-
-
 def unit_roundoff(dtype: ir.DataType | None) -> float:
-    """Unit roundoff of a floating-point type; 0 for exact types, 2**-4 for 8 bits and fewer."""
-    if dtype is None or not dtype.is_floating_point():
+    """Unit roundoff of an element type; 0 where it is exact or not known."""
+    if dtype is None or dtype == ir.DataType.UNDEFINED:
         return 0.0
-    return _UNITS.get(dtype, 2.0**-4)
+    return precision.unit_roundoff(dtype.numpy().name)

@@ -16,9 +16,9 @@ from onebyone.dialects.onnx.semantics.base import (
     floats,
     move,
 )
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels import elementwise
 from onebyone.kernels.arithmetic import FUNCTIONS, Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 # Bounds at least this large bound no float32: Clip(x, 0, 3.4e38) is Relu.
 _NO_BOUND = 3.4e38

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from onebyone.dialects.onnx.semantics.base import Call, Machine, Operator, floats, move
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels import elementwise, products
 from onebyone.kernels.arithmetic import Tensor
+from onebyone.kernels.errors import UnsupportedError
 from onebyone.kernels.products import Pads
 
 

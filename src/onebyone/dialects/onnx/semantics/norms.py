@@ -17,9 +17,9 @@ from onebyone.dialects.onnx.semantics.base import (
     move,
 )
 from onebyone.dialects.onnx.semantics.shapes import operand_axes
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels import products, resizing
 from onebyone.kernels.arithmetic import Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 
 def _affine(m: Machine, x: Tensor, scale: Any, bias: Any) -> Tensor:

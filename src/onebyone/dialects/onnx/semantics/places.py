@@ -17,8 +17,8 @@ from onebyone.dialects.onnx.semantics.base import (
     move,
 )
 from onebyone.dialects.onnx.semantics.shapes import check_size, operand_axes
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 
 def _concat(m: Machine, call: Call, *xs: Any) -> Tensor:

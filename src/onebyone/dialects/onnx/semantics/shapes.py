@@ -18,8 +18,8 @@ from onebyone.dialects.onnx.semantics.base import (
     move,
     tensor_value,
 )
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels.arithmetic import Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 # A single tensor of more elements than this (8 GB of float64) is refused, not attempted.
 _SIZE_LIMIT = 1 << 30
