@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.dialects.onnx.semantics import OPERATORS, Call
+from onebyone.dialects.onnx.semantics import OPERATORS, Call, apply
 from onebyone.dialects.onnx.semantics.base import unit_roundoff
 from onebyone.kernels import precision
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
@@ -187,7 +187,7 @@ class Interpreter:
         version = node.version or opsets.get(node.domain) or opsets.get(domain) or 1
         call = Call(
             node.op_type, version, _attributes(node), len(node.outputs), unit,
-            tuple(slot is not None and slot.free for slot in slots),
+            tuple(slot is not None and slot.free for slot in slots), domain,
         )  # fmt: skip
         to = call.attributes.get("to", call.attributes.get("dtype"))
         if to is not None and node.op_type != "Constant":
@@ -195,7 +195,7 @@ class Interpreter:
         elif not unit and (value := call.attributes.get("value")) is not None:
             unit = unit_roundoff(value.dtype)
         self.ar.unit = unit
-        result = operator(self, call, *(None if s is None else s.tensor for s in slots))
+        result = apply(operator, self.ar, call, [None if s is None else s.tensor for s in slots])
         results = result if isinstance(result, tuple) else (result,)
         free = any(call.free) and node.op_type not in ("Shape", "Size")
         return [
