@@ -93,17 +93,25 @@ def log_sum_exp(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
     return log_sum(ar, ar.function("Exp", x), axes=axes)
 
 
-def variance(
+def moments(
     ar: Arithmetic, x: Tensor, *, axes: Axes, correction: float = 0
-) -> tuple[Tensor, Tensor]:
-    """The variance by one less than ``correction`` says from the count, and the mean."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean, ``x`` without it, and the variance.
+
+    Args:
+        ar: the arithmetic.
+        x: data.
+        axes: the axes to reduce.
+        correction: what is subtracted from the number of elements that the variance divides by.
+    """
     centre = ar.mean(x, axes)
-    squares = square(ar, ar.sub(x, centre))
+    centred = ar.sub(x, centre)
+    squares = ar.mul(centred, centred)
     if not correction:
-        return ar.mean(squares, axes), centre
+        return centre, centred, ar.mean(squares, axes)
     count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
     share = ar.reciprocal(ar.constant(count - correction))
-    return ar.mul(ar.total(squares, axes), share), centre
+    return centre, centred, ar.mul(ar.total(squares, axes), share)
 
 
 def running_sum(
@@ -155,8 +163,8 @@ def root_of(ar: Arithmetic, square: Tensor, *, epsilon: float) -> Tensor:
 
 def standardize(ar: Arithmetic, x: Tensor, *, axes: Axes, epsilon: float) -> Tensor:
     """``(x - mean) / sqrt(variance + epsilon)`` over ``axes``."""
-    spread, centre = variance(ar, x, axes=axes)
-    return ar.div(ar.sub(x, centre), root_of(ar, spread, epsilon=epsilon))
+    _, centred, variance = moments(ar, x, axes=axes)
+    return ar.div(centred, root_of(ar, variance, epsilon=epsilon))
 
 
 def layer_norm(

@@ -83,7 +83,7 @@ def _variance(call: Call) -> tuple[Tensor, Tensor]:
     x = call.data("self")
     axes = call.axes(x)
     less = call.get("correction", 1 if call.get("unbiased", True) else 0)
-    variance, mean = lines.variance(call.ar, x, axes=axes, correction=less)
+    mean, _, variance = lines.moments(call.ar, x, axes=axes, correction=less)
     return _kept(call, variance, axes), _kept(call, mean, axes)
 
 

@@ -23,8 +23,8 @@ def _layer_norm(ar: Arithmetic, call: Call, x: Any, scale: Any = None, bias: Any
     out = lines.layer_norm(ar, x, scale, bias, axes=axes, epsilon=epsilon)
     if call.outputs == 1:
         return out
-    spread, centre = lines.variance(ar, x, axes=axes)
-    return out, centre, ar.reciprocal(lines.root_of(ar, spread, epsilon=epsilon))
+    centre, _, variance = lines.moments(ar, x, axes=axes)
+    return out, centre, ar.reciprocal(lines.root_of(ar, variance, epsilon=epsilon))
 
 
 def _rms_norm(ar: Arithmetic, call: Call, x: Any, scale: Any = None) -> Tensor:
