@@ -232,3 +232,17 @@ def test_a_bound_of_doubles_may_lie_beyond_float32() -> None:
     x = np.array([1e39])
     assert run(text.format("double"), x=x)[0] == 3.4028234e38
     assert run(text.format("float"), x=x)[0] == 1e39
+
+
+def test_what_the_runtime_writes_out_is_understood() -> None:
+    text = """
+        <ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+        agraph (double[2,3] x) => (double[2,2] y) {{
+            y = com.microsoft.FusedMatMul <
+                alpha = 0.5, transA = 0, transB = 1, transBatchA = 0, transBatchB = {}> (x, x)
+        }}"""
+    x = np.arange(6.0).reshape(2, 3)
+    got = Interpreter(build(text.format(0)), Float64()).run({"x": x})["y"]
+    assert np.allclose(got, 0.5 * x @ x.T)
+    with pytest.raises(UnsupportedError, match="first axis"):
+        Interpreter(build(text.format(1)), Float64()).run({"x": x})

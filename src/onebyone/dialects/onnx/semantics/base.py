@@ -23,18 +23,10 @@ Result: TypeAlias = Tensor | tuple[Tensor | None, ...]
 Operator: TypeAlias = Callable[..., Result]
 Table: TypeAlias = dict[tuple[str, str], Operator]
 
-# Attributes that change no result of inference, whatever the operator.
+# Attributes that change no result of inference, whatever the operator. What is broadcast without
+# an axis is broadcast as in numpy; the order of TopK without "sorted" is any.
 _WITHOUT_EFFECT = frozenset(
-    {
-        "broadcast",
-        "consumed_inputs",
-        "is_test",
-        "momentum",
-        "sorted",
-        "spatial",
-        "stash_type",
-        "storage_order",
-    }
+    "broadcast consumed_inputs is_test momentum sorted stash_type storage_order".split()
 )
 
 

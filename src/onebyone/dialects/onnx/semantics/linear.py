@@ -16,6 +16,8 @@ from onebyone.kernels.windows import Pads
 
 
 def _fused_matmul(ar: Arithmetic, call: Call, a: Any, b: Any) -> Tensor:
+    if any([call.get("transBatchA", 0), call.get("transBatchB", 0)]):
+        raise UnsupportedError("FusedMatMul with its first axis moved")
     a = products.swapped(ar, a) if call.get("transA", 0) else a
     b = products.swapped(ar, b) if call.get("transB", 0) else b
     return elementwise.scaled(ar, products.matmul(ar, a, b), factor=call.float("alpha", 1.0))
