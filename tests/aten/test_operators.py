@@ -17,9 +17,9 @@ from onebyone.certify.inputs import embedded
 from onebyone.certify.modular import Field
 from onebyone.certify.residues import PRIMES
 from onebyone.dialects.aten.run.model import ExportedModel
-from onebyone.dialects.aten.semantics import OPERATORS
-from onebyone.dialects.protocol import UnsupportedError
+from onebyone.dialects.aten.semantics import OPERATORS, Call, Given, apply
 from onebyone.kernels.arithmetic import Float64
+from onebyone.kernels.errors import UnsupportedError
 from tests.aten.programs import export
 
 Function = Callable[..., Any]
@@ -121,6 +121,16 @@ CASES: dict[str, tuple[Function, Any]] = {
     "casts": one(lambda x: ((x > 0).double() * 2, (x > 0).long().float())),
     "integers": (lambda a: (a + 1, a * a, a.float() / 3, -a, a.sum(0), a.cumsum(1)),
                  lambda: (whole(3, 4),)),
+    "integers wrap": (
+        lambda a: (a * a, a.sum(0, dtype=torch.int32), a.prod(0, dtype=torch.int32), -a),
+        lambda: (torch.full((3, 2), 2**17 + 1, dtype=torch.int32),)),
+    "integers of two types": (lambda a, b: (a + b, a // b, a * 3, torch.add(a, b, alpha=2)),
+                              lambda: (whole(3, 4).int(), torch.tensor(2))),
+    "div floor exact": two(lambda a: (torch.div(a * 0 + 1, 0.1, rounding_mode="floor"),
+                                      (a * 0 + 1) // 0.1), X),
+    "remainder of reals": two(lambda a, b: (a % b, torch.fmod(a, b)), X, X),
+    "float8": one(lambda x: ((x * 9).to(torch.float8_e4m3fn).double(),
+                             (x * 1e6).to(torch.float8_e5m2).double())),
     # Products.
     "matmul": two(torch.matmul, (2, 1, 3, 4), (5, 4, 6)),
     "matmul vectors": two(lambda a, b, m: (a @ b, m @ a, b @ m.mT), (4,), (4,), (3, 4)),
@@ -155,6 +165,7 @@ CASES: dict[str, tuple[Function, Any]] = {
     "avg_pool2d ceil no pad": one(
         lambda x: f.avg_pool2d(x, 2, 2, 1, ceil_mode=True, count_include_pad=False), IMAGE),
     "avg_pool1d": one(lambda x: f.avg_pool1d(x, 3), (4, 9)),
+    "avg_pool2d divisor": one(lambda x: f.avg_pool2d(x, 3, 2, 1, divisor_override=5), IMAGE),
     "adaptive_avg_pool2d": one(lambda x: (f.adaptive_avg_pool2d(x, 1),
                                           f.adaptive_avg_pool2d(x, (4, 3))), IMAGE),
     "upsample": one(lambda x: (f.interpolate(x, size=(12, 11), mode="bilinear"),
@@ -176,6 +187,11 @@ CASES: dict[str, tuple[Function, Any]] = {
     "amax": one(lambda x: (x.amax(-1), x.amin((0, 1), keepdim=True), x.max(), x.min())),
     "max dim": one(lambda x: (*x.max(-1), *x.min(1, keepdim=True))),
     "arg": one(lambda x: (x.argmax(-2), x.argmin(0, keepdim=True), x.argmax())),
+    "arg of all": one(lambda x: (x.argmax(keepdim=True), x.argmin(), x.argmax(dim=1))),
+    "arg of nothing": one(lambda x: (x.sqrt().argmin(-1), x.sqrt().argmax(-1), *x.sqrt().min(0))),
+    "prod of integers": (lambda a: (a.prod(0), a.prod(1, dtype=torch.float64), a.sum()),
+                         lambda: (whole(3, 4),)),
+    "norm first": one(lambda x: torch.linalg.vector_norm(x, ord=1, dim=(0, -1))),
     "prod": one(lambda x: (x.prod(1), x.prod(-1, keepdim=True))),
     "var": one(lambda x: (x.var(-1), x.var((0, 1), correction=0, keepdim=True), x.std(1))),
     "logsumexp": one(lambda x: torch.logsumexp(x, -1, keepdim=True)),
@@ -276,11 +292,11 @@ def test_every_operator_computes_what_torch_computes(name: str) -> None:
 
 def test_the_cases_cover_the_table() -> None:
     """All but a few operators of the table occur in some case, as exported or decomposed."""
-    seen: set[str] = set()
+    seen: set[tuple[str, ...]] = set()
     for name in CASES:
         for form in exported(name)[1]:
             seen |= {
-                node.target._schema.name.partition("::")[2]
+                tuple(node.target._schema.name.split("::"))
                 for node in form.graph.nodes
                 if hasattr(node.target, "_schema")
             }
@@ -291,3 +307,17 @@ def test_what_is_not_understood_is_named() -> None:
     program = ExportedModel(export(Of(lambda x: torch.fft.rfft(x).real).eval(), (real(4),)))
     with pytest.raises(UnsupportedError, match=r"aten\.fft_rfft"):
         program.run(Float64(), {program.inputs[0].name: np.ones(4)})
+
+
+def test_an_argument_that_no_row_asks_for_is_refused() -> None:
+    class Never:
+        def __call__(self, call: Call) -> Any:
+            return call.tensor("self")
+
+    ar = Float64()
+    given = Given({"self": np.ones(2), "mode": 1, "left_out": 0, "dtype": torch.float64})
+    call = Call(ar, "op", given, (torch.float64,), torch.float64, frozenset(), lambda _, x: x)
+    with pytest.raises(UnsupportedError, match="op with mode"):
+        apply(Never(), call, {"left_out": 0})
+    given.asked.add("mode")
+    assert apply(Never(), call, {"left_out": 0}) is given["self"]

@@ -15,9 +15,9 @@ import pytest
 from onebyone.certify.modular import Field
 from onebyone.certify.residues import PRIMES
 from onebyone.dialects.onnx.run.interpreter import Interpreter
-from onebyone.dialects.protocol import ExecutionError, UnsupportedError
 from onebyone.kernels.arithmetic import Arithmetic, Float64
-from onebyone.kernels.elementwise import native
+from onebyone.kernels.errors import ExecutionError, UnsupportedError
+from onebyone.kernels.precision import native
 
 # Its expected output says that nothing divided by nothing is nothing.
 OWN_WAY = {"test_l2normalization_axis_0"}
@@ -154,3 +154,96 @@ def test_data_dependent_shapes_are_refused_in_the_field_only() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(UnsupportedError, match="depends on the data"):
         Interpreter(model, ar).run({"x": ar.random((1,), rng), "v": ar.random((4,), rng)})
+
+
+def run(text: str, **values: Any) -> Any:
+    ar = Float64()
+    inputs = {n: ar.constant(x) if x.dtype.kind == "f" else x for n, x in values.items()}
+    return Interpreter(build(f'<ir_version: 10, opset_import: ["" : 21]> {text}'), ar).run(inputs)[
+        "y"
+    ]
+
+
+@pytest.mark.parametrize("op", ["ReduceSum", "ReduceProd", "ReduceSumSquare", "ReduceL1"])
+def test_integers_wrap_around(op: str) -> None:
+    x = np.full((4, 3), 2**30 + 1, np.int32)
+    expected = {
+        "ReduceSum": np.int64(4 * (2**30 + 1)),
+        "ReduceL1": np.int64(4 * (2**30 + 1)),
+        "ReduceProd": np.int64(pow(2**30 + 1, 4, 2**32)),
+        "ReduceSumSquare": np.int64(4 * (2**30 + 1) ** 2 % 2**32),
+    }[op].astype(np.int32)
+    got = run(f"""agraph (int32[4,3] x) => (int32[3] y) {{
+        a = Constant <value_ints = [0]> ()
+        y = {op} <keepdims = 0> (x, a)
+    }}""", x=x)  # fmt: skip
+    assert got.dtype == np.int32
+    assert np.array_equal(got, np.full(3, expected))
+
+
+def test_an_attribute_that_no_row_asks_for_is_refused() -> None:
+    x = np.ones((1, 1, 4, 4))
+    # Rows and columns of what MaxPool returns are told by no order of storage.
+    assert run("""agraph (double[1,1,4,4] x) => (double[1,1,3,3] y) {
+        y = MaxPool <kernel_shape = [2, 2], storage_order = 1> (x)
+    }""", x=x).shape == (1, 1, 3, 3)  # fmt: skip
+    with pytest.raises(UnsupportedError, match="Relu with slope"):
+        run("agraph (double[2] x) => (double[2] y) { y = Relu <slope = 0.5> (x) }", x=np.ones(2))
+    with pytest.raises(UnsupportedError, match="Add with axis"):
+        Interpreter(
+            build("""
+                <ir_version: 3, opset_import: ["" : 6]>
+                agraph (float[2,3] x, float[2] b) => (float[2,3] y) {
+                    y = Add <broadcast = 1, axis = 0> (x, b)
+                }
+            """),
+            Float64(),
+        ).run({"x": np.ones((2, 3)), "b": np.ones(3)})
+
+
+def test_a_product_of_integers_has_no_fractions() -> None:
+    a = np.eye(2, dtype=np.int32)
+    text = "agraph (int32[2,2] a) => (int32[2,2] y) {{ y = Gemm <alpha = {}> (a, a) }}"
+    assert np.array_equal(run(text.format("3.0"), a=a), 3 * a)
+    with pytest.raises(UnsupportedError, match="fractions"):
+        run(text.format("0.5"), a=a)
+
+
+def test_a_cast_to_eight_bits_is_a_function_of_its_own() -> None:
+    # Beyond 448 the numbers of FLOAT8E4M3FN end; between 16 and 32 they are 2 apart.
+    text = """agraph (double[3] x) => (float[3] y) {{
+        z = Cast <to = 17, saturate = {}> (x)
+        y = Cast <to = 1> (z)
+    }}"""
+    x = np.array([17.5, -1e6, np.inf])
+    assert np.array_equal(run(text.format(1), x=x), [18.0, -448.0, 448.0])
+    assert np.array_equal(run(text.format(0), x=x), [18.0, np.nan, np.nan], equal_nan=True)
+    ar = Field(*PRIMES[0])
+    with pytest.raises(UnsupportedError, match="8 bits"):
+        model = build(f'<ir_version: 10, opset_import: ["" : 21]> {text.format(1)}')
+        Interpreter(model, ar).run({"x": ar.random((3,), np.random.default_rng(0))})
+
+
+def test_a_bound_of_doubles_may_lie_beyond_float32() -> None:
+    text = """agraph ({0}[1] x) => ({0}[1] y) {{
+        low = Constant <value = {0}[1] {{0.0}}> ()
+        high = Constant <value = {0}[1] {{3.4028234e38}}> ()
+        y = Clip (x, low, high)
+    }}"""
+    x = np.array([1e39])
+    assert run(text.format("double"), x=x)[0] == 3.4028234e38
+    assert run(text.format("float"), x=x)[0] == 1e39
+
+
+def test_what_the_runtime_writes_out_is_understood() -> None:
+    text = """
+        <ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+        agraph (double[2,3] x) => (double[2,2] y) {{
+            y = com.microsoft.FusedMatMul <
+                alpha = 0.5, transA = 0, transB = 1, transBatchA = 0, transBatchB = {}> (x, x)
+        }}"""
+    x = np.arange(6.0).reshape(2, 3)
+    got = Interpreter(build(text.format(0)), Float64()).run({"x": x})["y"]
+    assert np.allclose(got, 0.5 * x @ x.T)
+    with pytest.raises(UnsupportedError, match="first axis"):
+        Interpreter(build(text.format(1)), Float64()).run({"x": x})

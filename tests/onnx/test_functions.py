@@ -16,8 +16,8 @@ import onebyone
 from onebyone.certify.certificate import Verdict
 from onebyone.dialects.onnx.run.form import canonical_form
 from onebyone.dialects.onnx.run.interpreter import Interpreter
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels.arithmetic import Float64
+from onebyone.kernels.errors import UnsupportedError
 from tests.onnx.bodies import (
     WAYS,
     Arrays,

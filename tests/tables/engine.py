@@ -17,10 +17,10 @@ import numpy as np
 import onebyone
 from onebyone.certify import field, structure
 from onebyone.certify.inputs import SignatureError, pair
-from onebyone.dialects.protocol import ExecutionError, UnsupportedError
 from onebyone.dialects.registry import opened
 from onebyone.errors import InputError
 from onebyone.kernels.arithmetic import Float64
+from onebyone.kernels.errors import ExecutionError, UnsupportedError
 from tests.tables.operands import Array
 
 DRAWS = 2

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +13,6 @@ from onnx import helper as h
 from onnx import numpy_helper
 
 from onebyone.dialects.onnx.run.form import canonical_form
-from onebyone.dialects.onnx.run.program import Program
 from onebyone.dialects.onnx.run.runtime import OrtSession
 from onebyone.dialects.protocol import RuntimeRefusesError, RuntimeUnableError
 from tests.tables.engine import Outputs, Setting
@@ -72,7 +70,7 @@ def run(model: Any, feeds: Sequence[Mapping[str, Array]]) -> Outputs | None:
     """
     proto = ir.to_proto(model) if isinstance(model, ir.Model) else model
     try:
-        session = OrtSession(cast(Program, SimpleNamespace(source=proto)), optimize=False)
+        session = OrtSession(proto, ir.from_proto(proto), optimize=False)
     except (RuntimeRefusesError, RuntimeUnableError):
         return None
     try:

@@ -22,8 +22,9 @@ from onebyone.certify.inputs import Ports, Shapes, draw, draws, renamed, shapes
 from onebyone.certify.modular import Field
 from onebyone.certify.residues import PRIMES
 from onebyone.certify.traces import Mismatch, Trace, as_numbers, find_mismatch, run_both, trace
-from onebyone.dialects.protocol import ExecutionError, Model, OverBudgetError, UnsupportedError
+from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array
+from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
 
 
 def check(

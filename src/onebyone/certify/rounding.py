@@ -18,15 +18,9 @@ import numpy as np
 from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.inputs import Ports, Shapes, draws, renamed, shapes, truth
 from onebyone.certify.noise import SAFETY, deviation, spread
-from onebyone.dialects.protocol import (
-    ExecutionError,
-    Model,
-    RuntimeRefusesError,
-    RuntimeUnableError,
-    Session,
-    UnsupportedError,
-)
+from onebyone.dialects.protocol import Model, RuntimeRefusesError, RuntimeUnableError, Session
 from onebyone.kernels.arithmetic import Array
+from onebyone.kernels.errors import ExecutionError, UnsupportedError
 
 # Of several inputs the worst answer counts.
 _ORDER = (Verdict.DIFFERS, Verdict.UNDECIDED, Verdict.PROVED)

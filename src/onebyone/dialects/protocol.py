@@ -21,18 +21,6 @@ from onebyone.lower.expressions import Expressions
 from onebyone.report import Counts, Weight
 
 
-class UnsupportedError(Exception):
-    """An interpreter does not understand an operator or this use of it."""
-
-
-class ExecutionError(Exception):
-    """A node could not be computed: the model does not fit these inputs, or is invalid."""
-
-
-class OverBudgetError(Exception):
-    """The time that the caller allowed is over."""
-
-
 class RuntimeUnableError(Exception):
     """The runtime has no kernel for an operator or type of the model: nothing is known."""
 

@@ -1,6 +1,8 @@
 """What operators compute, over float64 or any other arithmetic: the interpreters' vocabulary.
 
-Nothing here knows axes, layouts or plans: what is computed is a witness independent of them.
+A kernel is called as ``kernel(arithmetic, *operands, **facts)``: the facts are plain axes, sizes
+and numbers. Nothing here knows axes, layouts or plans, nor a dialect: what is computed is a
+witness independent of them.
 """
 
 from onebyone.kernels.arithmetic import Arithmetic, Element, Float64, Tensor

@@ -1,75 +1,104 @@
-"""Elementwise functions, products and windows that the operators of every dialect are made of.
+"""Functions of single elements that the operators of every dialect are made of.
 
-What two dialects call by different names is one function here, so its hash in a field is one, too.
+A kernel takes the arithmetic, its operands, and plain facts by keyword. What two dialects call by
+different names is one kernel here, so its hash in a field is one, too. Exact integers and booleans
+are computed in the type of the operands, where they wrap around.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from onebyone.dialects.protocol import UnsupportedError
-from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.arithmetic import INTEGRAL, Arithmetic, Array, Tensor
+from onebyone.kernels.operands import any_data, data, floats, move
+
+# ``kernel(arithmetic, *operands, **facts)``
+Kernel: TypeAlias = Callable[..., Tensor]
 
 
-def native(array: Array) -> Array:
-    """Widen the extension dtypes of ``ml_dtypes`` to numpy's own; others stay as they are."""
-    if array.dtype.kind in "biufcUSO":
-        return array
-    if array.dtype.name in ("int4", "int2"):
-        return array.astype(np.int8)
-    if array.dtype.name in ("uint4", "uint2"):
-        return array.astype(np.uint8)
-    return array.astype(np.float32)
+def function(ar: Arithmetic, x: Tensor, *, name: str) -> Tensor:
+    """One of `onebyone.kernels.arithmetic.FUNCTIONS`; integral ones leave exact values exact."""
+    if name in INTEGRAL and not ar.is_data(x):
+        return np.sign(x) if name == "Sign" else x
+    return ar.function(name, data(ar, x))
 
 
-def floats(ar: Arithmetic, x: Tensor, what: str) -> Array:
-    """The real values of an operand that must not depend on random data.
+# Sums, products and quotients.
 
-    Raises:
-        UnsupportedError: it does.
+
+def add(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    return ar.add(a, b) if any_data(ar, a, b) else np.add(a, b)
+
+
+def sub(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    return ar.sub(a, b) if any_data(ar, a, b) else np.subtract(a, b)
+
+
+def mul(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    return ar.mul(a, b) if any_data(ar, a, b) else np.multiply(a, b)
+
+
+def neg(ar: Arithmetic, x: Tensor) -> Tensor:
+    return ar.neg(x) if ar.is_data(x) else np.negative(x)
+
+
+def square(ar: Arithmetic, x: Tensor) -> Tensor:
+    return mul(ar, x, x)
+
+
+def scaled(ar: Arithmetic, x: Tensor, *, factor: float) -> Tensor:
+    """``factor * x``; a factor of 1 is not there."""
+    return x if factor == 1 else ar.mul(ar.constant(factor), x)
+
+
+def divide(ar: Arithmetic, a: Tensor, b: Tensor, *, rounding: str | None = None) -> Tensor:
+    """``a / b``, rounded to whole numbers where ``rounding`` is ``trunc`` or ``floor``.
+
+    The floor is that of the true quotient: 1 / 0.1 in float64 rounds to 10, but ten times 0.1 is
+    more than 1.
     """
-    values = ar.known(x)
-    if values is None:
-        raise UnsupportedError(f"{what} depends on the data")
-    return values
+    if not any_data(ar, a, b):
+        if rounding == "trunc":
+            return _truncated(a, b)
+        if rounding == "floor":
+            return np.floor_divide(a, b)
+    if rounding == "floor":
+        x, y = ar.known(a), ar.known(b)
+        if x is not None and y is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return ar.constant(np.floor_divide(x, y))
+    quotient = ar.div(data(ar, a), data(ar, b))
+    names = {"floor": "Floor", "trunc": "Trunc"}
+    return quotient if rounding is None else ar.function(names[rounding], quotient)
 
 
-def move(ar: Arithmetic, fn: Callable[..., Array], *xs: Tensor) -> Tensor:
-    """Move elements: of exact arrays as they are, of data through the arithmetic."""
-    if any(ar.is_data(x) for x in xs):
-        return ar.move(fn, *xs)
-    return fn(*xs)
+def _truncated(a: Array, b: Array) -> Array:
+    quotient = np.floor_divide(a, b)
+    inexact = quotient * b != a
+    return np.asarray(quotient + (inexact & ((a < 0) != (b < 0)))).astype(np.result_type(a, b))
 
 
-def compare(ar: Arithmetic, fn: Callable[[Array, Array], Array], a: Tensor, b: Tensor) -> Array:
-    """A comparison, of data through keys that stand for its order."""
-    if ar.is_data(a) or ar.is_data(b):
-        a, b = ar.keys(a, b)
-    return fn(a, b)
+def remainder(ar: Arithmetic, a: Tensor, b: Tensor, *, truncated: bool) -> Tensor:
+    """What a division leaves: with the sign of ``a`` if it truncates, else with that of ``b``."""
+    fn = np.fmod if truncated else np.mod
+    if not any_data(ar, a, b):
+        return fn(a, b)
+    return ar.constant(fn(*(floats(ar, x, "a remainder") for x in (a, b))))
 
 
-def is_nan(ar: Arithmetic, x: Tensor) -> Array:
-    """Where ``x`` is no number; random residues stand for finite ones."""
-    known = ar.known(x)
-    return np.zeros(x.shape, bool) if known is None else np.isnan(known)
-
-
-def is_inf(ar: Arithmetic, x: Tensor) -> Array:
-    """Where ``x`` is infinite; random residues stand for finite numbers."""
-    known = ar.known(x)
-    return np.zeros(x.shape, bool) if known is None else np.isinf(known)
-
-
-def absolute(ar: Arithmetic, x: Tensor) -> Tensor:
-    return ar.maximum(x, ar.neg(x)) if ar.is_data(x) else np.abs(x)
+def reciprocal_root(ar: Arithmetic, x: Tensor) -> Tensor:
+    return ar.reciprocal(ar.function("Sqrt", x))
 
 
 def power(ar: Arithmetic, x: Tensor, y: Tensor) -> Tensor:
     """``x ** y``; known whole exponents are products, a half is a root."""
+    if not any_data(ar, x, y):
+        return np.power(x, y)
+    x, y = data(ar, x), data(ar, y)
     known = ar.known(y)
     if known is not None and known.size and np.all(known == known.flat[0]):
         exponent = float(known.flat[0])
@@ -78,19 +107,94 @@ def power(ar: Arithmetic, x: Tensor, y: Tensor) -> Tensor:
         if exponent == 0.5:
             return ar.function("Sqrt", x)
         if exponent == -0.5:
-            return ar.reciprocal(ar.function("Sqrt", x))
+            return reciprocal_root(ar, x)
         if exponent.is_integer() and 1 <= abs(exponent) <= 64:
             out = reduce(ar.mul, [x] * int(abs(exponent)))
             return out if exponent > 0 else ar.reciprocal(out)
     return ar.function("Pow", x, y)
 
 
+def exp_minus_one(ar: Arithmetic, x: Tensor) -> Tensor:
+    return ar.sub(ar.function("Exp", x), ar.constant(1.0))
+
+
+def log_one_plus(ar: Arithmetic, x: Tensor) -> Tensor:
+    return ar.function("Log", ar.add(ar.constant(1.0), x))
+
+
+def log_to(ar: Arithmetic, x: Tensor, *, base: float) -> Tensor:
+    return ar.div(ar.function("Log", x), ar.function("Log", ar.constant(base)))
+
+
+# Order.
+
+
+def maximum(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    if any_data(ar, a, b):
+        return ar.maximum(data(ar, a), data(ar, b))
+    return np.maximum(a, b)
+
+
+def minimum(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    if any_data(ar, a, b):
+        return ar.minimum(data(ar, a), data(ar, b))
+    return np.minimum(a, b)
+
+
+def absolute(ar: Arithmetic, x: Tensor) -> Tensor:
+    return ar.maximum(x, ar.neg(x)) if ar.is_data(x) else np.abs(x)
+
+
 def positive(ar: Arithmetic, x: Tensor) -> Tensor:
-    return ar.maximum(x, ar.constant(0.0))
+    return ar.maximum(x, ar.constant(0.0)) if ar.is_data(x) else np.maximum(x, 0)
 
 
 def negative(ar: Arithmetic, x: Tensor) -> Tensor:
     return ar.minimum(x, ar.constant(0.0))
+
+
+def compare(ar: Arithmetic, a: Tensor, b: Tensor, *, relation: Callable[..., Array]) -> Array:
+    """A comparison, of data through keys that stand for its order."""
+    return relation(*ar.keys(a, b)) if any_data(ar, a, b) else relation(a, b)
+
+
+def truth(ar: Arithmetic, x: Tensor) -> Array:
+    """Where ``x`` is not zero."""
+    if not ar.is_data(x):
+        return np.asarray(x).astype(bool)
+    return compare(ar, x, ar.constant(0.0), relation=np.not_equal)
+
+
+def logical(ar: Arithmetic, *xs: Tensor, fn: Callable[..., Array]) -> Array:
+    """``fn`` of the truth of each operand."""
+    return fn(*(truth(ar, x) for x in xs))
+
+
+def where(ar: Arithmetic, condition: Array, a: Tensor, b: Tensor) -> Tensor:
+    return move(ar, lambda x, y: np.where(condition, x, y), a, b)
+
+
+def is_nan(ar: Arithmetic, x: Tensor) -> Array:
+    """Where ``x`` is no number; random residues stand for finite ones."""
+    known = ar.known(x) if ar.is_data(x) else None
+    return np.zeros(x.shape, bool) if known is None else np.isnan(known)
+
+
+def is_infinite(
+    ar: Arithmetic, x: Tensor, *, positive: bool = True, negative: bool = True
+) -> Array:
+    """Where ``x`` is infinite, of the signs asked for; random residues stand for finite numbers."""
+    known = ar.known(x) if ar.is_data(x) else None
+    if known is None:
+        return np.zeros(x.shape, bool)
+    return ((known == np.inf) & positive) | ((known == -np.inf) & negative)
+
+
+def is_finite(ar: Arithmetic, x: Tensor) -> Array:
+    return ~(is_nan(ar, x) | is_infinite(ar, x))
+
+
+# Activations.
 
 
 def sloped(ar: Arithmetic, x: Tensor, slope: Tensor) -> Tensor:
@@ -98,37 +202,52 @@ def sloped(ar: Arithmetic, x: Tensor, slope: Tensor) -> Tensor:
     return ar.add(positive(ar, x), ar.mul(slope, negative(ar, x)))
 
 
-def exp_minus_one(ar: Arithmetic, x: Tensor) -> Tensor:
-    return ar.sub(ar.function("Exp", x), ar.constant(1.0))
+def leaky(ar: Arithmetic, x: Tensor, *, alpha: float) -> Tensor:
+    return sloped(ar, x, ar.constant(alpha))
 
 
-def elu(ar: Arithmetic, x: Tensor, alpha: float, scale: float = 1.0) -> Tensor:
-    """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere; Selu with a ``scale``."""
+def elu(ar: Arithmetic, x: Tensor, *, alpha: float, gamma: float = 1.0) -> Tensor:
+    """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere; Selu with a factor ``gamma``."""
     below = ar.mul(ar.constant(alpha), exp_minus_one(ar, negative(ar, x)))
-    out = ar.add(positive(ar, x), below)
-    return out if scale == 1.0 else ar.mul(ar.constant(scale), out)
+    return scaled(ar, ar.add(positive(ar, x), below), factor=gamma)
 
 
-def celu(ar: Arithmetic, x: Tensor, alpha: float) -> Tensor:
+def celu(ar: Arithmetic, x: Tensor, *, alpha: float) -> Tensor:
     factor = ar.constant(alpha)
     below = exp_minus_one(ar, ar.div(negative(ar, x), factor))
     return ar.add(positive(ar, x), ar.mul(factor, below))
 
 
-def hard_sigmoid(ar: Arithmetic, x: Tensor, alpha: float, beta: float) -> Tensor:
+def hard_sigmoid(ar: Arithmetic, x: Tensor, *, alpha: float, beta: float) -> Tensor:
     line = ar.add(ar.mul(ar.constant(alpha), x), ar.constant(beta))
     return ar.minimum(positive(ar, line), ar.constant(1.0))
 
 
+def hard_swish(ar: Arithmetic, x: Tensor, *, alpha: float) -> Tensor:
+    return ar.mul(x, hard_sigmoid(ar, x, alpha=alpha, beta=0.5))
+
+
 def softplus(ar: Arithmetic, x: Tensor) -> Tensor:
-    return ar.function("Log", ar.add(ar.constant(1.0), ar.function("Exp", x)))
+    return log_one_plus(ar, ar.function("Exp", x))
+
+
+def softsign(ar: Arithmetic, x: Tensor) -> Tensor:
+    return ar.div(x, ar.add(ar.constant(1.0), absolute(ar, x)))
+
+
+def log_sigmoid(ar: Arithmetic, x: Tensor) -> Tensor:
+    return ar.neg(softplus(ar, ar.neg(x)))
+
+
+def swish(ar: Arithmetic, x: Tensor, *, alpha: float = 1.0) -> Tensor:
+    return ar.mul(x, ar.function("Sigmoid", scaled(ar, x, factor=alpha)))
 
 
 def mish(ar: Arithmetic, x: Tensor) -> Tensor:
     return ar.mul(x, ar.function("Tanh", softplus(ar, x)))
 
 
-def gelu(ar: Arithmetic, x: Tensor, tanh: bool) -> Tensor:
+def gelu(ar: Arithmetic, x: Tensor, *, tanh: bool) -> Tensor:
     """Gelu by its formula; its irrational constants are hashes, equal to no rounded number."""
     # The name keeps "differs" from being said of a spelled-out form with rounded constants.
     ar.used.add("Gelu")
@@ -144,37 +263,46 @@ def gelu(ar: Arithmetic, x: Tensor, tanh: bool) -> Tensor:
     return ar.mul(ar.mul(half, x), ar.add(one, curve))
 
 
-def matmul(ar: Arithmetic, a: Any, b: Any) -> Tensor:
-    """``numpy.matmul`` of data or of exact integers, 1-D operands included."""
-    if not (ar.is_data(a) or ar.is_data(b)):
-        return np.matmul(a, b)
-    if a.ndim > 1 and b.ndim > 1:
-        return ar.matmul(a, b)
-    row, column = a.ndim == 1, b.ndim == 1
-    out = ar.matmul(
-        ar.move(lambda x: x[None, :], a) if row else a,
-        ar.move(lambda x: x[:, None], b) if column else b,
-    )
-    gone = tuple(i for i, one in ((-2, row), (-1, column)) if one)
-    return ar.move(lambda x: x.squeeze(gone), out)
+def threshold(ar: Arithmetic, x: Tensor, *, bound: float, value: float = 0.0) -> Tensor:
+    """``x`` where it is above ``bound``, ``value`` elsewhere."""
+    above = compare(ar, x, ar.constant(bound), relation=np.greater)
+    return where(ar, above, x, ar.constant(value))
 
 
-def pool_pads(
-    size: Sequence[int],
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    declared: Sequence[tuple[int, int]],
-    ceil_mode: bool,
-) -> list[tuple[int, int]]:
-    """The declared pads of a pooling with the rest that ``ceil_mode`` adds behind."""
-    padded: list[tuple[int, int]] = []
-    for n, k, s, d, (low, high) in zip(size, kernel, strides, dilations, declared, strict=True):
-        reach = (k - 1) * d + 1
-        span = n + low + high - reach
-        count = (-(-span // s) if ceil_mode else span // s) + 1
-        if ceil_mode and (count - 1) * s >= n + low:
-            # A window that starts in the end padding is dropped.
-            count -= 1
-        padded.append((low, max(high, (count - 1) * s + reach - n - low)))
-    return padded
+def shrink(ar: Arithmetic, x: Tensor, *, bound: float, bias: float) -> Tensor:
+    """``x`` moved by ``bias`` towards zero where it is beyond ``bound``, else zero."""
+    key, low, high = ar.keys(x, ar.constant(-bound), ar.constant(bound))
+    above = x if bias == 0 else ar.sub(x, ar.constant(bias))
+    below = x if bias == 0 else ar.add(x, ar.constant(bias))
+    inner = where(ar, key < low, below, ar.constant(0.0))
+    return where(ar, key > high, above, inner)
+
+
+# Types.
+
+
+def cast(
+    ar: Arithmetic, x: Tensor, *, dtype: np.dtype[Any], narrow: Callable[[Array], Array] | None
+) -> Tensor:
+    """``x`` in another type; towards floating-point types at most a rounding.
+
+    Args:
+        ar: the arithmetic.
+        x: data or exact values.
+        dtype: numpy's type of exact results; any floating-point one for data.
+        narrow: for floats of 8 bits and fewer what becomes of real numbers, which are clipped,
+            overflow and lose most of their digits: no rounding that an arithmetic may ignore.
+
+    Raises:
+        UnsupportedError: the result depends on the data and cannot be known.
+    """
+    if narrow is not None:
+        return ar.constant(narrow(floats(ar, x, "a cast to 8 bits or fewer")))
+    if dtype.kind == "f":
+        return ar.rounded(x) if ar.is_data(x) else ar.constant(x)
+    if not ar.is_data(x):
+        return np.asarray(x).astype(dtype)
+    if dtype.kind == "b":
+        return truth(ar, x)
+    with np.errstate(invalid="ignore"):
+        return np.trunc(floats(ar, x, f"a cast to {dtype}")).astype(dtype)

@@ -7,13 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
+
+_MODES = frozenset({"nearest", "linear", "cubic"})
+_COORDINATES = frozenset(
+    {"align_corners", "asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"}
+)
 
 
 @dataclass(frozen=True)
 class Resize:
-    """Attributes of a resize, named as in ONNX's ``Resize`` but shorter."""
+    """How to resize; values as those of ONNX's ``Resize``.
+
+    Attributes:
+        mode: ``nearest``, ``linear`` or ``cubic``.
+        coordinates: how places of the result lie among those of the operand.
+        nearest: how a place is rounded in the mode ``nearest``.
+        cubic: the coefficient of the mode ``cubic``.
+        exclude_outside: elements beyond the border have no weight.
+        antialias: a smaller result is smoothed.
+        policy: what becomes of sizes that would change the aspect ratio.
+    """
 
     mode: str
     coordinates: str
@@ -22,7 +37,6 @@ class Resize:
     exclude_outside: bool
     antialias: bool
     policy: str
-    outside: float
 
 
 def resize(
@@ -33,11 +47,14 @@ def resize(
     *,
     scales: Array | None,
     sizes: Array | None,
-    roi: Array | None,
 ) -> Tensor:
-    """Resize ``axes`` of ``x`` by ``scales`` or to ``sizes``."""
-    if plan.antialias or plan.coordinates == "tf_crop_and_resize":
-        raise UnsupportedError("antialiased or cropping Resize")
+    """Resize ``axes`` of ``x`` by ``scales`` or to ``sizes``.
+
+    Raises:
+        UnsupportedError: a way to resize that is not known here.
+    """
+    if plan.antialias or plan.coordinates not in _COORDINATES or plan.mode not in _MODES:
+        raise UnsupportedError(f"{plan.mode} resize of {plan.coordinates} coordinates")
     lengths, factors = _targets(x.shape, plan, axes, scales, sizes)
     for axis, length, factor in zip(axes, lengths, factors, strict=True):
         if length == x.shape[axis] and factor == 1.0:
@@ -129,8 +146,10 @@ def _nearest(place: Array, mode: str) -> Array:
             out = np.floor(place + 0.5)
         case "ceil":
             out = np.ceil(place)
-        case _:
+        case "floor":
             out = np.floor(place)
+        case _:
+            raise UnsupportedError(f"places rounded by {mode!r}")
     return out.astype(np.int64)
 
 

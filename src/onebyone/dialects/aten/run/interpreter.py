@@ -17,25 +17,14 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from onebyone.dialects.aten.semantics import OPERATORS, Call
+from onebyone.dialects.aten.semantics import OPERATORS, Call, Given, Operator, apply
 from onebyone.dialects.aten.semantics.base import numpy_type
 from onebyone.dialects.aten.values import arguments, fake, op_name, schema_of, tags_of
-from onebyone.dialects.protocol import (
-    Embed,
-    ExecutionError,
-    Observer,
-    OverBudgetError,
-    Step,
-    UnsupportedError,
-)
+from onebyone.dialects.protocol import Embed, Observer, Step
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
+from onebyone.kernels.precision import unit_roundoff
 
-_UNITS = {
-    torch.float64: 2.0**-53,
-    torch.float32: 2.0**-24,
-    torch.float16: 2.0**-11,
-    torch.bfloat16: 2.0**-8,
-}
 # Operators that compute with sizes, which depend on the shapes of tensors and not on their values.
 _SIZES = frozenset({"sym_size", "sym_numel", "sym_stride"})
 
@@ -43,9 +32,8 @@ _SIZES = frozenset({"sym_size", "sym_numel", "sym_stride"})
 _SETTLED = frozenset({"dropout", "scaled_dot_product_attention"})
 
 
-def unit_roundoff(dtype: torch.dtype) -> float:
-    """Unit roundoff of a floating-point type; 0 for exact types, 2**-4 for 8 bits and fewer."""
-    return _UNITS.get(dtype, 2.0**-4) if dtype.is_floating_point else 0.0
+def _unit(dtype: torch.dtype) -> float:
+    return unit_roundoff(str(dtype).removeprefix("torch."))
 
 
 @dataclass
@@ -154,19 +142,28 @@ class Interpreter:
         name = op_name(node)
         if name in _SIZES:
             return self._size(node)
-        found = OPERATORS.get(name)
-        if found is None:
-            raise UnsupportedError(f"operator {node.target}")
+        row = _row(node)
         if torch.Tag.nondeterministic_seeded in tags_of(node.target) and name not in _SETTLED:
             raise UnsupportedError(f"random operator {node.target}")
         call = self._call(node, name, value)
-        self.ar.unit = unit_roundoff(call.dtype)
+        self.ar.unit = _unit(call.dtype)
         if not self.ar.unit:
-            self.ar.unit = max(map(unit_roundoff, call.dtypes), default=0.0)
-        result = found(call)
+            self.ar.unit = max(map(_unit, call.dtypes), default=0.0)
+        result = apply(row, call, _defaults(node))
         if isinstance(result, tuple):
-            return tuple(_typed(x, v) for x, v in zip(result, value, strict=False))
-        return _typed(result, value)
+            return tuple(self._typed(x, v) for x, v in zip(result, value, strict=False))
+        return self._typed(result, value)
+
+    def _typed(self, x: Any, value: Any) -> Any:
+        """A result in the type that the program declares for it."""
+        if not isinstance(value, torch.Tensor) or x is None:
+            return x
+        data = self.ar.is_data(x)
+        if value.dtype.is_floating_point:
+            return x if data else self.ar.constant(x)
+        if data:
+            raise UnsupportedError(f"data in {value.dtype}")
+        return np.asarray(x).astype(numpy_type(value.dtype), copy=False)
 
     def _call(self, node: fx.Node, name: str, value: Any) -> Call:
         raw = arguments(node)
@@ -177,7 +174,7 @@ class Interpreter:
         return Call(
             self.ar,
             name,
-            given,
+            Given(given),
             tuple(f.dtype for f in fakes if isinstance(f, torch.Tensor)),
             first.dtype if isinstance(first, torch.Tensor) else torch.int64,
             frozenset(free),
@@ -199,21 +196,27 @@ class Interpreter:
         return target(*args, **{k: self._value(v) for k, v in node.kwargs.items()})
 
 
+def _row(node: fx.Node) -> Operator:
+    """The row of a node, by namespace and name."""
+    space, _, name = schema_of(node.target).name.partition("::")
+    row = OPERATORS.get((space, name))
+    if row is None:
+        raise UnsupportedError(f"operator {node.target}")
+    return row
+
+
+def _defaults(node: fx.Node) -> dict[str, Any]:
+    """What the schema says of arguments that may be left out."""
+    arguments = schema_of(node.target).arguments
+    return {a.name: a.default_value for a in arguments if a.has_default_value()}
+
+
 def _nodes(item: Any) -> Iterator[fx.Node]:
     if isinstance(item, fx.Node):
         yield item
     elif isinstance(item, (list, tuple)):
         for part in item:
             yield from _nodes(part)
-
-
-def _typed(x: Any, value: Any) -> Any:
-    """An exact result in the type that the program declares for it."""
-    if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "biu":
-        if isinstance(value, torch.Tensor) and not value.dtype.is_floating_point:
-            return np.asarray(x).astype(numpy_type(value.dtype), copy=False)
-        return np.asarray(x)
-    return x
 
 
 def _results(node: fx.Node) -> Iterator[fx.Node]:

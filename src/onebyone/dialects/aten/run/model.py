@@ -20,17 +20,10 @@ from onebyone.dialects.aten.run.form import canonical_values
 from onebyone.dialects.aten.run.interpreter import Interpreter, step
 from onebyone.dialects.aten.run.runtime import EagerSession, to_numpy
 from onebyone.dialects.aten.values import arguments, fake, op_name
-from onebyone.dialects.protocol import (
-    CanonicalForm,
-    Constant,
-    Embed,
-    Observer,
-    Port,
-    Session,
-    UnsupportedError,
-)
+from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Observer, Port, Session
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
-from onebyone.kernels.elementwise import native
+from onebyone.kernels.errors import UnsupportedError
+from onebyone.kernels.precision import native
 
 # Operators through which an integer stays the same index.
 _CARRIERS = frozenset(

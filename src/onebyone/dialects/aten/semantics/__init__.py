@@ -1,7 +1,8 @@
-"""What each ATen operator computes: one table from operator to a function over any arithmetic.
+"""What each ATen operator computes: one table from operator to a row over `onebyone.kernels`.
 
-A function takes a `Call` and returns a tensor, or a tuple of them. Operators that are missing here
-are reported as not understood. Nonlinear functions have the names that the ONNX dialect gives them.
+A row takes a `Call` and returns a tensor, or a tuple of them. It adapts names and types. Operators
+that are missing here are reported as not understood, and so is an argument that a row never asks
+for. Nonlinear functions have the names that the ONNX dialect gives them.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from onebyone.dialects.aten.semantics import (
     thresholds,
     windows,
 )
-from onebyone.dialects.aten.semantics.base import Call, Operator
+from onebyone.dialects.aten.semantics.base import Call, Given, Operator, apply
 
-OPERATORS: dict[str, Operator] = {
-    **attention.TABLE,
-    **elementwise.TABLE,
-    **factories.TABLE,
-    **norms.TABLE,
-    **places.TABLE,
-    **products.TABLE,
-    **reductions.TABLE,
-    **thresholds.TABLE,
-    **windows.TABLE,
+_TABLES = (
+    attention.TABLE,
+    elementwise.TABLE,
+    factories.TABLE,
+    norms.TABLE,
+    places.TABLE,
+    products.TABLE,
+    reductions.TABLE,
+    thresholds.TABLE,
+    windows.TABLE,
+)
+
+# (namespace, operator), as in the other dialect.
+OPERATORS: dict[tuple[str, str], Operator] = {
+    ("aten", name): operator for table in _TABLES for name, operator in table.items()
 }
 
-__all__ = ["OPERATORS", "Call", "Operator"]
+__all__ = ["OPERATORS", "Call", "Given", "Operator", "apply"]

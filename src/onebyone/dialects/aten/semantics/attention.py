@@ -7,10 +7,10 @@ import math
 import numpy as np
 import torch
 
-from onebyone.dialects.aten.semantics.base import Call, Operator
-from onebyone.dialects.protocol import UnsupportedError
-from onebyone.kernels import elementwise
-from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.dialects.aten.semantics.base import Call, Table
+from onebyone.kernels import elementwise, lines, places, products
+from onebyone.kernels.arithmetic import Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 
 def _attention(call: Call) -> Tensor:
@@ -24,21 +24,22 @@ def _attention(call: Call) -> Tensor:
     ar = call.ar
     q, k, v = (call.tensor(name) for name in ("query", "key", "value"))
     if call.get("enable_gqa"):
-        k, v = (_repeated(call, x, q.shape[-3] // x.shape[-3]) for x in (k, v))
-    root = call.constant("scale", np.asarray(_root(call, q.shape[-1])))
-    if float(_root(call, q.shape[-1])) != 1.0:
-        q, k = ar.mul(q, root), ar.mul(k, root)
-    scores = ar.matmul(q, ar.move(lambda a: a.swapaxes(-1, -2), k))
+        times = q.shape[-3] // k.shape[-3]
+        k, v = (places.repeated(ar, x, times=times, axis=-3) for x in (k, v))
+    root = _root(call, q.shape[-1])
+    if root != 1.0:
+        factor = call.constant("scale", np.asarray(root))
+        q, k = ar.mul(q, factor), ar.mul(k, factor)
+    scores = ar.matmul(q, products.swapped(ar, k))
     mask = call.optional("attn_mask")
     if call.get("is_causal"):
         mask = np.tri(q.shape[-2], k.shape[-2], dtype=bool)
     if mask is None:
         return ar.matmul(ar.softmax(scores, scores.ndim - 1), v)
     if not ar.is_data(mask):
-        allowed = mask
-        zero, hidden = ar.constant(0.0), ar.constant(-math.inf)
-        mask = ar.move(lambda a, b: np.where(allowed, a, b), zero, hidden)
-    return ar.matmul(safe_softmax(call, ar.add(scores, mask), scores.ndim - 1), v)
+        mask = elementwise.where(ar, mask, ar.constant(0.0), ar.constant(-math.inf))
+    scores = ar.add(scores, mask)
+    return ar.matmul(lines.safe_softmax(ar, scores, axis=scores.ndim - 1), v)
 
 
 def _root(call: Call, width: int) -> float:
@@ -51,24 +52,4 @@ def _root(call: Call, width: int) -> float:
     return float(np.sqrt(np.float32(1.0) / np.sqrt(np.float32(width))))
 
 
-def _repeated(call: Call, x: Tensor, times: int) -> Tensor:
-    return call.ar.move(lambda a: np.repeat(a, times, -3), x)
-
-
-def safe_softmax(call: Call, x: Tensor, axis: int) -> Tensor:
-    """A softmax whose rows of nothing but minus infinity give 0."""
-    ar = call.ar
-    out = ar.softmax(x, axis)
-    empty: Array = elementwise.is_nan(ar, out)
-    return ar.move(lambda a, b: np.where(empty, a, b), ar.constant(0.0), out)
-
-
-def _safe_softmax(call: Call) -> Tensor:
-    x = call.data("self")
-    return safe_softmax(call, x, call.given["dim"] % x.ndim)
-
-
-TABLE: dict[str, Operator] = {
-    "_safe_softmax": _safe_softmax,
-    "scaled_dot_product_attention": _attention,
-}
+TABLE: Table = {"scaled_dot_product_attention": _attention}

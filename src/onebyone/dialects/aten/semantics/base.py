@@ -1,22 +1,44 @@
-"""What operator functions share: the call, and its arguments as tensors, numbers and axes."""
+"""What rows share: the call, and its arguments as tensors, numbers and axes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from onebyone.dialects.protocol import UnsupportedError
-from onebyone.kernels import elementwise
+from onebyone.kernels import operands
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.elementwise import Kernel
+from onebyone.kernels.errors import UnsupportedError
 
 Result: TypeAlias = Tensor | tuple[Tensor | None, ...]
 
-# A single tensor of more elements than this (8 GB of float64) is refused, not attempted.
-_SIZE_LIMIT = 1 << 30
+# Arguments that change no values of inference, or only the type or size, which the program declares
+# for each result. C, HxW and N are those of a group norm; a stable sort is one of the sorts.
+_WITHOUT_EFFECT = frozenset(
+    "C HxW N copy cudnn_enable cudnn_enabled device dtype half_to_float implicit layout "
+    "memory_format momentum non_blocking out_dtype padding_idx path pin_memory "
+    "scale_grad_by_freq sorted sparse sparse_grad stable".split()
+)
+
+
+class Given(dict[str, Any]):
+    """Arguments by name, and which of them were asked for."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        super().__init__(arguments)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
 
 
 @dataclass(frozen=True)
@@ -31,11 +53,12 @@ class Call:
         dtype: element type of the (first) result.
         free: names of arguments that depend on the values of the program's inputs.
         constant: how a number enters the arithmetic, by argument.
+        results: how many results there are.
     """
 
     ar: Arithmetic
     op: str
-    given: dict[str, Any]
+    given: Given
     dtypes: tuple[torch.dtype, ...]
     dtype: torch.dtype
     free: frozenset[str]
@@ -69,56 +92,110 @@ class Call:
 
     def data(self, name: str) -> Any:
         """A tensor argument as real data, exact integers embedded."""
-        return self.real(self.tensor(name))
+        return operands.data(self.ar, self.tensor(name))
 
-    def real(self, x: Any) -> Any:
-        """A tensor as real data."""
-        return x if x is None or self.ar.is_data(x) else self.ar.constant(x)
+    def operands(self, *names: str) -> list[Any]:
+        """Tensors that are computed with: all data, or all exact in the type of the result."""
+        tensors = [self.tensor(name) for name in names]
+        if self.dtype.is_floating_point or operands.any_data(self.ar, *tensors):
+            return [operands.data(self.ar, x) for x in tensors]
+        return [np.asarray(x).astype(numpy_type(self.dtype)) for x in tensors]
 
-    def number(self, value: float) -> Tensor:
+    def rounded(self, value: float) -> float:
         """A number of the operator's definition, such as an epsilon, in the operator's type.
 
         ONNX has float32 for all types but double.
         """
-        return self.ar.constant(value if self.dtype == torch.float64 else float(np.float32(value)))
-
-    def rounded(self, value: float) -> float:
-        """The same as a number."""
         return value if self.dtype == torch.float64 else float(np.float32(value))
 
-    def move(self, fn: Callable[..., Array], *xs: Tensor) -> Tensor:
-        """Move elements of data or of exact arrays."""
-        return elementwise.move(self.ar, fn, *xs)
+    def number(self, value: float) -> Tensor:
+        """The same as data."""
+        return self.ar.constant(self.rounded(value))
 
     def get(self, name: str, default: Any = None) -> Any:
         value = self.given.get(name)
         return default if value is None else value
 
-    def looked_up(self, index: str, table: Tensor, axis: int) -> None:
-        """Tell the arithmetic of a table that an index from the inputs looks up."""
-        if index in self.free and self.ar.is_data(table):
-            self.ar.looked_up(table, axis)
+    def integers(self, name: str, count: int, default: Any = None) -> list[int]:
+        """A number for each of ``count`` axes, or one for all."""
+        return each(self.get(name, default), count)
+
+    def axis(self, x: Tensor, name: str = "dim") -> int:
+        """The axis of ``x`` that an argument names."""
+        return operands.axis_of(self.given[name], x.ndim)
+
+    def axes(self, x: Tensor, name: str = "dim") -> tuple[int, ...]:
+        """The axes of ``x`` that an argument names; all where it names none."""
+        axes = self.given.get(name)
+        if axes is None or (isinstance(axes, (list, tuple)) and not axes):
+            return tuple(range(x.ndim))
+        return operands.axes_of(several(axes), x.ndim) if x.ndim else ()
 
 
 Operator: TypeAlias = Callable[[Call], Result]
+Table: TypeAlias = dict[str, Operator]
 
 
-def check_size(shape: Sequence[int]) -> None:
-    """Refuse a tensor that no machine at hand would hold."""
-    if np.prod([int(n) for n in shape], dtype=np.float64) > _SIZE_LIMIT:
-        raise UnsupportedError(f"a tensor of shape {list(shape)}")
+def apply(operator: Operator, call: Call, defaults: dict[str, Any]) -> Result:
+    """The results of a call.
+
+    Args:
+        operator: the row.
+        call: the node.
+        defaults: what the operator's schema says of arguments that may be left out.
+
+    Raises:
+        UnsupportedError: the row does not understand this use of the operator, or never asked for
+            an argument that is given.
+    """
+    with np.errstate(over="ignore"):
+        result = operator(call)
+    for name in call.given.keys() - call.given.asked - _WITHOUT_EFFECT:
+        value = dict.get(call.given, name)
+        if value is not None and not (name in defaults and _same(value, defaults[name])):
+            raise UnsupportedError(f"{call.op} with {name}")
+    return result
 
 
-def axes_of(axes: Any, rank: int) -> tuple[int, ...]:
-    """One axis or several as non-negative numbers, in order; none given means all."""
-    if axes is None or (isinstance(axes, (list, tuple)) and not axes):
-        return tuple(range(rank))
-    several = [axes] if isinstance(axes, int) else list(axes)
-    if not rank:
-        return ()
-    if any(not -rank <= a < rank for a in several):
-        raise ValueError(f"axes {several} are out of range for rank {rank}")
-    return tuple(sorted({a % rank for a in several}))
+def _same(value: Any, default: Any) -> bool:
+    return isinstance(value, (bool, int, float, str, list)) and value == default
+
+
+def row(kernel: Kernel, *names: str, **floats: float) -> Operator:
+    """An operator that is a kernel of data.
+
+    Args:
+        kernel: the kernel.
+        names: the arguments that are its operands; ``self`` where none is named.
+        floats: facts of the same name, with defaults.
+    """
+
+    def run(call: Call) -> Tensor:
+        facts = {name: call.rounded(call.get(name, d)) for name, d in floats.items()}
+        return kernel(call.ar, *(call.data(name) for name in names or ("self",)), **facts)
+
+    return run
+
+
+def exact_row(kernel: Kernel, *names: str, **facts: Any) -> Operator:
+    """An operator that is a kernel of data and of exact values alike."""
+    return lambda call: kernel(call.ar, *call.operands(*(names or ("self",))), **facts)
+
+
+def place_row(kernel: Kernel, **facts: Any) -> Operator:
+    """An operator that is a kernel which moves the elements of ``self``."""
+    return lambda call: kernel(call.ar, call.tensor("self"), **facts)
+
+
+def several(values: Any) -> list[int]:
+    """One number or several as a list."""
+    return [values] if isinstance(values, int) else list(values)
+
+
+def each(values: Any, count: int) -> list[int]:
+    """A number for each of ``count`` axes, from as many or from one."""
+    numbers = several(values)
+    return numbers * count if len(numbers) == 1 else numbers
 
 
 def numpy_type(dtype: torch.dtype) -> np.dtype[Any]:

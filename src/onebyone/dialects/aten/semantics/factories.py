@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from onebyone.dialects.aten.semantics.base import Call, Operator, check_size, numpy_type
+from onebyone.dialects.aten.semantics.base import Call, Operator, Table, numpy_type
+from onebyone.kernels import places
 from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.operands import check_size
 
 
 def _made(call: Call, values: Array) -> Tensor:
@@ -19,17 +21,19 @@ def _made(call: Call, values: Array) -> Tensor:
 
 
 def _filled(call: Call, size: Any, value: float) -> Tensor:
-    check_size(size)
-    if not call.dtype.is_floating_point:
-        return np.full(size, value, numpy_type(call.dtype))
-    stored = float(torch.tensor(value, dtype=call.dtype).double())
-    number = call.constant("fill_value", np.asarray(stored))
-    return call.ar.move(lambda a: np.broadcast_to(a, tuple(size)), number)
+    fill: Tensor = np.asarray(value)
+    if call.dtype.is_floating_point:
+        stored = float(torch.tensor(value, dtype=call.dtype).double())
+        fill = call.constant("fill_value", np.asarray(stored))
+    else:
+        fill = fill.astype(numpy_type(call.dtype))
+    return places.filled(call.ar, fill, shape=size)
 
 
 def _full(value: float | None) -> Operator:
     def run(call: Call) -> Tensor:
-        size = call.given["size"] if "size" in call.given else call.tensor("self").shape
+        like = call.get("self")
+        size = call.get("size", () if like is None else like.shape)
         return _filled(call, size, call.given["fill_value"] if value is None else value)
 
     return run
@@ -54,7 +58,7 @@ def _eye(call: Call) -> Tensor:
     return _made(call, np.eye(call.given["n"], call.get("m")))
 
 
-TABLE: dict[str, Operator] = {
+TABLE: Table = {
     **dict.fromkeys(("full", "full_like", "new_full"), _full(None)),
     **dict.fromkeys(("ones", "ones_like", "new_ones"), _full(1)),
     **dict.fromkeys(("zeros", "zeros_like", "new_zeros"), _full(0)),

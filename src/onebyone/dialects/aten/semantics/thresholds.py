@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from onebyone.dialects.aten.semantics.base import Call, Operator
+from onebyone.dialects.aten.semantics.base import Call, Table, row
 from onebyone.kernels import elementwise
 from onebyone.kernels.arithmetic import Array, Tensor
-
-
-def _chosen(call: Call, condition: Array, a: Tensor, b: Tensor) -> Tensor:
-    return call.move(lambda x, y: np.where(condition, x, y), call.real(a), call.real(b))
+from onebyone.kernels.operands import floats
 
 
 def _hard_shrink(call: Call) -> Tensor:
-    x, bound = call.data("self"), call.number(call.get("lambd", 0.5))
-    beyond = elementwise.compare(call.ar, np.greater, elementwise.absolute(call.ar, x), bound)
-    return _chosen(call, beyond, x, call.number(0.0))
+    bound = call.rounded(call.get("lambd", 0.5))
+    ar, x = call.ar, call.data("self")
+    beyond = elementwise.compare(
+        ar, elementwise.absolute(ar, x), ar.constant(bound), relation=np.greater
+    )
+    return elementwise.where(ar, beyond, x, ar.constant(0.0))
 
 
 def _soft_shrink(call: Call) -> Tensor:
@@ -27,13 +27,8 @@ def _soft_shrink(call: Call) -> Tensor:
 
 
 def _threshold(call: Call) -> Tensor:
-    x = call.data("self")
-    above = elementwise.compare(call.ar, np.greater, x, call.number(call.given["threshold"]))
-    return _chosen(call, above, x, call.number(call.given["value"]))
-
-
-def _log_sigmoid(call: Call) -> Tensor:
-    return call.ar.neg(elementwise.softplus(call.ar, call.ar.neg(call.data("self"))))
+    bound, value = call.rounded(call.given["threshold"]), call.rounded(call.given["value"])
+    return elementwise.threshold(call.ar, call.data("self"), bound=bound, value=value)
 
 
 def _lerp(call: Call) -> Tensor:
@@ -44,33 +39,29 @@ def _lerp(call: Call) -> Tensor:
 def _sign_bit(call: Call) -> Array:
     x = call.tensor("self")
     zero = call.number(0.0) if call.ar.is_data(x) else np.zeros((), x.dtype)
-    return elementwise.compare(call.ar, np.less, x, zero)
-
-
-def _is_finite(call: Call) -> Array:
-    x = call.tensor("self")
-    if not call.ar.is_data(x):
-        return np.ones(x.shape, bool)
-    return ~(elementwise.is_nan(call.ar, x) | elementwise.is_inf(call.ar, x))
+    return elementwise.compare(call.ar, x, zero, relation=np.less)
 
 
 def _nan_to_num(call: Call) -> Tensor:
-    x = call.data("self")
-    limits = torch.finfo(call.dtype)
-    infinite = elementwise.is_inf(call.ar, x)
+    ar, x, limits = call.ar, call.data("self"), torch.finfo(call.dtype)
+    infinite = elementwise.is_infinite(ar, x)
     positive = np.zeros(x.shape, bool)
     if infinite.any():
-        positive = elementwise.floats(call.ar, x, call.op) > 0
-    x = _chosen(call, elementwise.is_nan(call.ar, x), call.number(call.get("nan", 0.0)), x)
-    x = _chosen(call, infinite & positive, call.number(call.get("posinf", limits.max)), x)
-    return _chosen(call, infinite & ~positive, call.number(call.get("neginf", limits.min)), x)
+        positive = floats(ar, x, call.op) > 0
+    for condition, value in (
+        (elementwise.is_nan(ar, x), call.get("nan", 0.0)),
+        (infinite & positive, call.get("posinf", limits.max)),
+        (infinite & ~positive, call.get("neginf", limits.min)),
+    ):
+        x = elementwise.where(ar, condition, call.number(value), x)
+    return x
 
 
-TABLE: dict[str, Operator] = {
+TABLE: Table = {
     "hardshrink": _hard_shrink,
-    "isfinite": _is_finite,
+    "isfinite": lambda call: elementwise.is_finite(call.ar, call.tensor("self")),
     "lerp": _lerp,
-    "log_sigmoid": _log_sigmoid,
+    "log_sigmoid": row(elementwise.log_sigmoid),
     "nan_to_num": _nan_to_num,
     "signbit": _sign_bit,
     "softshrink": _soft_shrink,

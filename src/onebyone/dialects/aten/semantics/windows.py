@@ -1,118 +1,123 @@
-"""Pooling and resizing."""
+"""Convolutions, pooling and resizing."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from onebyone.dialects.aten.semantics.base import Call, Operator, Result
-from onebyone.dialects.protocol import UnsupportedError
-from onebyone.kernels import elementwise, products, resizing
-from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.dialects.aten.semantics.base import Call, Operator, Result, Table, each
+from onebyone.kernels import resizing, windows
+from onebyone.kernels.arithmetic import Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 
-def _each(values: Any, count: int) -> list[int]:
-    own = [values] if isinstance(values, int) else list(values)
-    return own * count if len(own) == 1 else own
+def _batched(call: Call, x: Tensor, count: int, run: Callable[[Tensor], Tensor]) -> Tensor:
+    """``run`` on ``x``; on a batch of one where ``x`` is a single sample."""
+    if x.ndim != count + 1:
+        return run(x)
+    return call.ar.move(lambda a: a[0], run(call.ar.move(lambda a: a[None], x)))
 
 
-def _batched(call: Call, count: int) -> tuple[Tensor, bool]:
-    x = call.data("self")
-    single = x.ndim == count + 1
-    return (call.ar.move(lambda a: a[None], x) if single else x), single
+def _conv(call: Call) -> Tensor:
+    x, weight, bias = call.tensor("input"), call.tensor("weight"), call.optional("bias")
+    count = weight.ndim - 2
+    strides, dilations = call.integers("stride", count), call.integers("dilation", count)
+    extra = call.integers("output_padding", count, 0)
+    padding = call.given["padding"]
+    pads: list[tuple[int, int]]
+    if padding == "valid":
+        pads = [(0, 0)] * count
+    elif padding == "same":
+        kernel = weight.shape[2:]
+        pads = [
+            windows.halves(d * (k - 1), rest_behind=True)
+            for d, k in zip(dilations, kernel, strict=True)
+        ]
+    else:
+        pads = [(p, p) for p in each(padding, count)]
+    facts: dict[str, Any] = {
+        "strides": strides, "dilations": dilations, "pads": pads, "groups": call.given["groups"],
+    }  # fmt: skip
+    kernel_of: Any = windows.conv
+    if call.get("transposed", "transpose" in call.op):
+        kernel_of, facts["output_padding"] = windows.conv_transpose, extra
+    return _batched(call, x, count, lambda x: kernel_of(call.ar, x, weight, bias, **facts))
 
 
-def _pool(count: int, largest: bool, indices: bool = False) -> Operator:
+def _geometry(call: Call, count: int, size: list[int]) -> tuple[dict[str, Any], windows.Pads]:
+    """Kernel, strides, dilations and pads of a pooling; the declared pads."""
+    kernel = call.integers("kernel_size", count)
+    strides = each(call.get("stride") or kernel, count)
+    dilations = call.integers("dilation", count, 1)
+    declared = [(p, p) for p in call.integers("padding", count)]
+    ceil = bool(call.given["ceil_mode"])
+    pads = windows.pool_pads(size, kernel, strides, dilations, declared, ceil)
+    geometry = {"kernel": kernel, "strides": strides, "dilations": dilations, "pads": pads}
+    return geometry, declared
+
+
+def _max_pool(count: int) -> Operator:
     def run(call: Call) -> Result:
-        if call.get("divisor_override") is not None:
-            raise UnsupportedError("pooling with a divisor of its own")
-        x, single = _batched(call, count)
-        kernel = _each(call.given["kernel_size"], count)
-        strides = _each(call.get("stride") or kernel, count)
-        dilations = _each(call.get("dilation", 1), count)
-        declared = [(p, p) for p in _each(call.given["padding"], count)]
-        ceil = bool(call.given["ceil_mode"])
-        pads = elementwise.pool_pads(x.shape[2:], kernel, strides, dilations, declared, ceil)
-        if largest:
-            out = products.max_pool(
-                call.ar, x, kernel=kernel, strides=strides, dilations=dilations, pads=pads
-            )
-        else:
-            counted = declared if call.given["count_include_pad"] else [(0, 0)] * count
-            out = products.average_pool(
-                call.ar, x, kernel=kernel, strides=strides, dilations=dilations, pads=pads,
-                counted=counted,
-            )  # fmt: skip
-        out = call.ar.move(lambda a: a[0], out) if single else out
-        return (out, None) if indices else out
+        x = call.data("self")
+        geometry, _ = _geometry(call, count, x.shape[-count:])
+        out = _batched(call, x, count, lambda x: windows.max_pool(call.ar, x, **geometry))
+        return (out, None) if call.results > 1 else out
+
+    return run
+
+
+def _average_pool(count: int) -> Operator:
+    def run(call: Call) -> Tensor:
+        x, divisor = call.data("self"), call.get("divisor_override")
+        geometry, declared = _geometry(call, count, x.shape[-count:])
+        counted = declared if call.given["count_include_pad"] else [(0, 0)] * count
+        facts: dict[str, Any] = {**geometry, "counted": counted, "divisor": divisor}
+        return _batched(call, x, count, lambda x: windows.average_pool(call.ar, x, **facts))
 
     return run
 
 
 def _adaptive(count: int) -> Operator:
     def run(call: Call) -> Tensor:
-        x, ar = call.data("self"), call.ar
-        sizes = [n if n is not None else x.shape[x.ndim - count + i]
-                 for i, n in enumerate(call.given["output_size"])]  # fmt: skip
-        for place, size in enumerate(sizes):
-            axis = x.ndim - count + place
-            length = x.shape[axis]
-            # The bins of PyTorch: they may overlap where the sizes do not divide.
-            bins = [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
-            parts = [
-                ar.mean(ar.move(lambda a, b=b, axis=axis: _cut(a, axis, *b), x), (axis,))
-                for b in bins
-            ]
-            x = ar.move(lambda *p, axis=axis: np.concatenate(p, axis), *parts)
-        return x
+        x = call.data("self")
+        wanted = each(call.given["output_size"], count)
+        sizes = [n if w is None else w for w, n in zip(wanted, x.shape[-count:], strict=True)]  # pyright: ignore[reportUnnecessaryComparison]
+        return windows.adaptive_average_pool(call.ar, x, sizes=sizes)
 
-    def whole(call: Call) -> Tensor:
-        if all(n == 1 for n in call.given["output_size"]):
-            x = call.data("self")
-            return call.ar.mean(x, tuple(range(x.ndim - count, x.ndim)))
-        return run(call)
-
-    return whole
+    return run
 
 
-def _cut(a: Array, axis: int, start: int, end: int) -> Array:
-    index: list[slice] = [slice(None)] * a.ndim
-    index[axis] = slice(start, end)
-    return a[tuple(index)]
+_SCALES = ("scales", "scales_h", "scales_w", "scales_d")
 
 
 def _upsample(count: int, mode: str) -> Operator:
     def run(call: Call) -> Tensor:
         x = call.tensor("input" if "input" in call.given else "self")
-        factors = call.get("scale_factors")
-        if (
-            factors is None
-            and "output_size" in call.given
-            and any(
-                call.get(name) is not None
-                for name in ("scales", "scales_h", "scales_w", "scales_d")
-            )
-        ):
+        factors, sizes = call.get("scale_factors"), call.get("output_size")
+        scales = [call.get(name) for name in _SCALES]
+        if factors is None and sizes is not None and any(s is not None for s in scales):
             raise UnsupportedError("resizing to a size by other scales")
-        sizes = call.get("output_size")
         coordinates = "asymmetric" if mode == "nearest" else "half_pixel"
         if call.get("align_corners"):
             coordinates = "align_corners"
-        plan = resizing.Resize(mode, coordinates, "floor", -0.75, False, False, "stretch", 0.0)
+        plan = resizing.Resize(mode, coordinates, "floor", -0.75, False, False, "stretch")
         return resizing.resize(
             call.ar, x, plan, list(range(x.ndim - count, x.ndim)),
             scales=None if sizes is not None or factors is None else np.asarray(factors),
-            sizes=None if sizes is None else np.asarray(sizes), roi=None,
+            sizes=None if sizes is None else np.asarray(sizes),
         )  # fmt: skip
 
     return run
 
 
-TABLE: dict[str, Operator] = {
-    **{f"avg_pool{n}d": _pool(n, largest=False) for n in (1, 2, 3)},
-    **{f"max_pool{n}d": _pool(n, largest=True) for n in (1, 2, 3)},
-    **{f"max_pool{n}d_with_indices": _pool(n, largest=True, indices=True) for n in (2, 3)},
+TABLE: Table = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolution"), _conv),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _conv),
+    **{f"avg_pool{n}d": _average_pool(n) for n in (1, 2, 3)},
+    **{f"max_pool{n}d": _max_pool(n) for n in (1, 2, 3)},
+    **{f"max_pool{n}d_with_indices": _max_pool(n) for n in (2, 3)},
     **{f"adaptive_avg_pool{n}d": _adaptive(n) for n in (1, 2, 3)},
     **{f"_adaptive_avg_pool{n}d": _adaptive(n) for n in (2, 3)},
     "upsample_bicubic2d": _upsample(2, "cubic"),

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.dialects.protocol import UnsupportedError
 from onebyone.kernels.arithmetic import Arithmetic, Tensor
+from onebyone.kernels.errors import UnsupportedError
 
 _SCAN_OPTIONS = (
     "scan_input_axes", "scan_output_axes", "scan_input_directions", "scan_output_directions",

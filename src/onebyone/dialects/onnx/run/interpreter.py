@@ -23,11 +23,11 @@ from onebyone.dialects.onnx.run.control_flow import (
     describe,
     operator_name,
 )
-from onebyone.dialects.onnx.semantics import OPERATORS, Call
+from onebyone.dialects.onnx.semantics import OPERATORS, Call, apply
 from onebyone.dialects.onnx.semantics.base import unit_roundoff
-from onebyone.dialects.protocol import ExecutionError, OverBudgetError, UnsupportedError
-from onebyone.kernels import elementwise
+from onebyone.kernels import precision
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
 
 _MAX_DEPTH = 64
 # The floating-point type of each unit roundoff, for values whose type the model does not say.
@@ -128,7 +128,7 @@ class Interpreter:
             if value.const_value is None:
                 raise ExecutionError(f"value {value.name!r} has no value")
             tensor = value.const_value
-            array = elementwise.native(np.asarray(tensor.numpy()))
+            array = precision.native(np.asarray(tensor.numpy()))
             if array.dtype.kind == "f":
                 embedded = (
                     self.ar.constant(array)
@@ -188,7 +188,7 @@ class Interpreter:
         version = node.version or opsets.get(node.domain) or opsets.get(domain) or 1
         call = Call(
             node.op_type, version, attributes(node), len(node.outputs), unit,
-            tuple(slot is not None and slot.free for slot in slots),
+            tuple(slot is not None and slot.free for slot in slots), domain,
         )  # fmt: skip
         to = call.attributes.get("to", call.attributes.get("dtype"))
         if to is not None and node.op_type != "Constant":
@@ -196,7 +196,7 @@ class Interpreter:
         elif not unit and (value := call.attributes.get("value")) is not None:
             unit = unit_roundoff(value.dtype)
         self.ar.unit = unit
-        result = operator(self, call, *(None if s is None else s.tensor for s in slots))
+        result = apply(operator, self.ar, call, [None if s is None else s.tensor for s in slots])
         results = result if isinstance(result, tuple) else (result,)
         # numpy makes of an array without axes a number, which no arithmetic takes for data.
         results = [np.asarray(r) if isinstance(r, np.generic) else r for r in results]

@@ -1,15 +1,16 @@
-"""What each ONNX operator computes: one table from operator to a function of the reference dialect.
+"""What each ONNX operator computes: one table from operator to a row over `onebyone.kernels`.
 
-A function takes ``(machine, call, *inputs)``; an absent optional input is None. It returns a
-tensor or a tuple of tensors. Operators that are missing here are reported as not understood.
+A row takes ``(arithmetic, call, *inputs)``; an absent optional input is None. It adapts names,
+defaults and versions, and returns a tensor or a tuple of tensors. Operators that are missing here
+are reported as not understood, and so is an attribute that a row never asks for.
 """
 
 from __future__ import annotations
 
 from onebyone.dialects.onnx.semantics import elementwise, linear, norms, places, shapes
-from onebyone.dialects.onnx.semantics.base import Call, Machine, Operator
+from onebyone.dialects.onnx.semantics.base import Call, Operator, Table, apply
 
-OPERATORS: dict[tuple[str, str], Operator] = {
+OPERATORS: Table = {
     **elementwise.TABLE,
     **linear.TABLE,
     **norms.TABLE,
@@ -17,4 +18,4 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     **shapes.TABLE,
 }
 
-__all__ = ["OPERATORS", "Call", "Machine", "Operator"]
+__all__ = ["OPERATORS", "Call", "Operator", "apply"]

@@ -1,28 +1,33 @@
-"""What operator functions share: the call, the machine, and reading what must be known."""
+"""What rows share: the call, and attributes and operands as kernels take them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from functools import cache
+from typing import Any, TypeAlias
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
-from onebyone.kernels import elementwise
-from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels import precision
+from onebyone.kernels.arithmetic import Arithmetic, Tensor
+from onebyone.kernels.elementwise import Kernel
+from onebyone.kernels.errors import UnsupportedError
+from onebyone.kernels.operands import ints
 
 Result: TypeAlias = Tensor | tuple[Tensor | None, ...]
 
-
-class Machine(Protocol):
-    """The part of the interpreter that operator functions see."""
-
-    ar: Arithmetic
-
-
-# ``operator(machine, call, *inputs)``
+# ``operator(arithmetic, call, *inputs)``
 Operator: TypeAlias = Callable[..., Result]
+Table: TypeAlias = dict[tuple[str, str], Operator]
+
+# Attributes that change no result of inference, whatever the operator. What is broadcast without
+# an axis is broadcast as in numpy; the order of TopK without "sorted" is any.
+_WITHOUT_EFFECT = frozenset(
+    "broadcast consumed_inputs is_test momentum sorted stash_type storage_order".split()
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,9 @@ class Call:
         outputs: number of outputs that the node names.
         unit: unit roundoff of the node's operands (0 where all are exact).
         free: for each operand whether it depends on the values of the model's inputs.
+        domain: its domain, "" for ONNX's.
+        asked: attributes that were asked for. One that is given and that nobody asks for would
+            be ignored.
     """
 
     op: str
@@ -44,59 +52,91 @@ class Call:
     outputs: int = 1
     unit: float = 0.0
     free: tuple[bool, ...] = ()
+    domain: str = ""
+    asked: set[str] = field(default_factory=set[str], init=False)
+
+    def given(self, name: str) -> Any:
+        """An attribute that has no default."""
+        self.asked.add(name)
+        return self.attributes[name]
 
     def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
         value = self.attributes.get(name)
         return default if value is None else value
 
     def float(self, name: str, default: float) -> float:
         """A float attribute; defaults are rounded to float32 as a written attribute would be."""
-        value = self.attributes.get(name)
-        return float(np.float32(default)) if value is None else float(value)
+        return float(self.get(name, float(np.float32(default))))
 
     def text(self, name: str, default: str) -> str:
-        value = self.attributes.get(name)
-        return default if value is None else str(value)
+        return str(self.get(name, default))
 
 
-def floats(m: Machine, x: Tensor, what: str) -> Array:
-    """The real values of an operand that must not depend on random data."""
-    return elementwise.floats(m.ar, x, what)
+def apply(operator: Operator, ar: Arithmetic, call: Call, inputs: Sequence[Any]) -> Result:
+    """The results of a node.
+
+    Raises:
+        UnsupportedError: the row does not understand this use of the operator, or never asked for
+            an attribute that is given.
+    """
+    with np.errstate(over="ignore"):
+        result = operator(ar, call, *inputs)
+    for name, value in call.attributes.items():
+        ignored = name not in call.asked and name not in _WITHOUT_EFFECT
+        if ignored and value != _default(call.domain, call.op, call.version, name):
+            raise UnsupportedError(f"{call.op} with {name}")
+    return result
 
 
-def ints(m: Machine, x: Tensor, what: str = "an operand") -> list[int]:
-    """The same as a list of integers."""
-    return [int(v) for v in np.ravel(floats(m, x, what))]
+@cache
+def _default(domain: str, op: str, version: int, name: str) -> Any:
+    """What the operator's schema says of an attribute that is absent."""
+    try:
+        attribute = onnx.defs.get_schema(op, version, domain).attributes[name]
+    except (onnx.defs.SchemaError, KeyError):
+        return None
+    default = attribute.default_value
+    return onnx.helper.get_attribute_value(default) if default.type else None
 
 
-def move(m: Machine, fn: Callable[..., Array], *xs: Tensor) -> Tensor:
-    """Move elements: of exact arrays as they are, of data through the arithmetic."""
-    return elementwise.move(m.ar, fn, *xs)
+def row(kernel: Kernel, **floats: float) -> Operator:
+    """An operator that is a kernel; ``floats`` are attributes of the same name, with defaults."""
+
+    def run(ar: Arithmetic, call: Call, *inputs: Any) -> Tensor:
+        facts = {name: call.float(name, default) for name, default in floats.items()}
+        return kernel(ar, *inputs, **facts)
+
+    return run
 
 
-def axes_of(axes: Sequence[int], rank: int) -> tuple[int, ...]:
-    """Axes as non-negative numbers, in order."""
-    if any(not -rank <= a < rank for a in axes):
-        raise ValueError(f"axes {list(axes)} are out of range for rank {rank}")
-    return tuple(sorted(a % rank for a in axes))
+def exact_row(fn: Callable[..., Any]) -> Operator:
+    """An operator of exact values alone."""
+
+    def run(ar: Arithmetic, call: Call, *inputs: Any) -> Tensor:
+        if any(map(ar.is_data, inputs)):
+            raise UnsupportedError(f"{call.op} of floating-point data")
+        return fn(*inputs)
+
+    return run
 
 
-def tensor_value(m: Machine, tensor: ir.TensorProtocol) -> Tensor:
-    """A constant as the machine's arithmetic holds it."""
-    array = elementwise.native(np.asarray(tensor.numpy()))
-    return m.ar.constant(array) if array.dtype.kind == "f" else array
+def operand_axes(ar: Arithmetic, call: Call, axes: Any) -> list[int] | None:
+    """Axes from the attribute (older opsets) or the input; None where absent."""
+    value = call.get("axes")
+    if axes is not None:
+        return ints(ar, axes, "axes")
+    return None if value is None else list(value)
 
 
-_UNITS = {
-    ir.DataType.DOUBLE: 2.0**-53,
-    ir.DataType.FLOAT: 2.0**-24,
-    ir.DataType.FLOAT16: 2.0**-11,
-    ir.DataType.BFLOAT16: 2.0**-8,
-}
+def tensor_value(ar: Arithmetic, tensor: ir.TensorProtocol) -> Tensor:
+    """A constant as the arithmetic holds it."""
+    array = precision.native(np.asarray(tensor.numpy()))
+    return ar.constant(array) if array.dtype.kind == "f" else array
 
 
 def unit_roundoff(dtype: ir.DataType | None) -> float:
-    """Unit roundoff of a floating-point type; 0 for exact types, 2**-4 for 8 bits and fewer."""
-    if dtype is None or not dtype.is_floating_point():
+    """Unit roundoff of an element type; 0 where it is exact or not known."""
+    if dtype is None or dtype == ir.DataType.UNDEFINED:
         return 0.0
-    return _UNITS.get(dtype, 2.0**-4)
+    return precision.unit_roundoff(dtype.numpy().name)

@@ -1,0 +1,35 @@
+"""Element types by name, as numpy and ``ml_dtypes`` call them: roundoff, range, widening."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onebyone.kernels.arithmetic import Array
+
+# Unit roundoff: half the distance from 1 to the next number.
+_ROUNDOFF = {
+    "float64": 2.0**-53,
+    "float32": 2.0**-24,
+    "float16": 2.0**-11,
+    "bfloat16": 2.0**-8,
+}
+
+# Types narrower than these have a range that ordinary values leave: a conversion to them is a
+# function of its own, not a rounding.
+WIDE = frozenset(_ROUNDOFF)
+
+
+def unit_roundoff(name: str) -> float:
+    """Unit roundoff of a type; 0 for exact types, 2**-4 for floats of 8 bits and fewer."""
+    return _ROUNDOFF.get(name, 2.0**-4) if "float" in name else 0.0
+
+
+def native(array: Array) -> Array:
+    """Widen the extension dtypes of ``ml_dtypes`` to numpy's own; others stay as they are."""
+    if array.dtype.kind in "biufcUSO":
+        return array
+    if array.dtype.name in ("int4", "int2"):
+        return array.astype(np.int8)
+    if array.dtype.name in ("uint4", "uint2"):
+        return array.astype(np.uint8)
+    return array.astype(np.float32)
