@@ -8,13 +8,15 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onebyone.dialects.registry import is_program, need_torch
+from onebyone.dialects.registry import dialect_of
 from onebyone.errors import InputError
-from onebyone.layout.targets import Target, find_target
+from onebyone.layout.find_target import find_target
+from onebyone.layout.targets import Target
+from onebyone.pipeline import plan_model
 from onebyone.report import Report
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from onebyone.certify.certificate import Certificate
+    from onebyone.dialects.protocol import Dialect
 
     Model = str | os.PathLike[str] | onnx.ModelProto | onnx_ir.Model | ExportedProgram
 
@@ -44,19 +47,54 @@ class Conversion:
     model: Any
     report: Report
     certificate: Certificate | None = None
+    # What was converted, its dimensions fixed; and the file that it came from.
+    _original: Any = field(default=None, repr=False, compare=False)
+    _source: Path | None = field(default=None, repr=False, compare=False)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        check: bool = False,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> Certificate | None:
         """Write the model: the complete file appears at once, or none.
 
-        Raises:
-            OutputError: the path cannot be written, or is a file that the model still reads.
-        """
-        if is_program(self.model):
-            from onebyone.dialects.aten.files import save
-        else:
-            from onebyone.dialects.onnx.files.load import save
+        Args:
+            path: where to; the file of the original is refused.
+            check: certify the written file against the original before it appears; see `convert`.
+            progress: told what is done now, the steps done and the steps in all (0: unknown).
 
-        save(self.model, path)
+        Returns:
+            The certificate of the written file; None without ``check``.
+
+        Raises:
+            OutputError: the path cannot be written, is a file that the model still reads or that it
+                was converted from; or the written file differs from the original.
+        """
+        from onebyone.certify.certificate import DiffersError
+
+        tell = progress or (lambda now, done, total: None)
+        certificates: list[Certificate] = []
+
+        def accept(written: Any) -> None:
+            certificates.append(
+                _certified(
+                    self._original, written, lambda layer: tell(f"certifying: {layer}", 0, 0)
+                )
+            )
+            if certificates[0].exit_code == 1:
+                raise DiffersError(certificates[0])
+
+        name = Path(path).name
+        dialect_of(self.model).save(
+            self.model,
+            path,
+            inputs=() if self._source is None else (self._source,),
+            accept=accept if check else None,
+            progress=lambda done, total: tell(f"writing {name}", done, total),
+        )
+        return certificates[0] if certificates else None
 
 
 def convert(
@@ -93,16 +131,13 @@ def convert(
     """
     start = time.monotonic()
     with _understood():
-        planned = _planned(model, to, target, only, skip, dims)
-        planned.emit()
-        report = _timed(planned.report(), start)
-    if not check:
-        return Conversion(planned.model, report)
-    from onebyone.certify.verify import verify
-
-    original = model if is_program(model) else _own(model, dims)
-    certificate = verify(original, planned.model, largest=CHECKED_BYTES, progress=progress)
-    return Conversion(planned.model, report, certificate)
+        dialect, loaded, chosen = _loaded(model, to, target, dims)
+        original = dialect.copy(loaded)
+        converted, report = plan_model(dialect, loaded, chosen, only=only, skip=skip).write()
+        report = _timed(report, start)
+    certificate = _certified(original, converted, progress) if check else None
+    source = Path(model) if isinstance(model, (str, os.PathLike)) else None
+    return Conversion(converted, report, certificate, original, source)
 
 
 def inspect(model: Model, to: str = "conv", *, dims: Mapping[str, int] | None = None) -> Report:
@@ -131,7 +166,9 @@ def plan(
     """As `convert`, but nothing is written: the report has the moves that would remain."""
     start = time.monotonic()
     with _understood():
-        return _timed(_planned(model, to, target, only, skip, dims).report(), start)
+        dialect, loaded, chosen = _loaded(model, to, target, dims)
+        planned = plan_model(dialect, loaded, chosen, only=only, skip=skip)
+        return _timed(planned.report(), start)
 
 
 @contextlib.contextmanager
@@ -149,51 +186,24 @@ def _understood() -> Generator[None]:
         ) from error
 
 
-def _planned(
+def _loaded(
     model: Model,
     to: str,
     target: str | os.PathLike[str] | Target | None,
-    only: Sequence[str],
-    skip: Sequence[str],
     dims: Mapping[str, int] | None,
-) -> Any:
-    if is_program(model):
-        return _planned_program(model, to, target, only, skip, dims)
-    from onebyone.dialects.onnx.dialect import Planned
-
-    chosen = find_target(target if target is not None else to)
-    return Planned(_own(model, dims), chosen, only, skip)
-
-
-def _planned_program(
-    model: Any,
-    to: str,
-    target: str | os.PathLike[str] | Target | None,
-    only: Sequence[str],
-    skip: Sequence[str],
-    dims: Mapping[str, int] | None,
-) -> Any:
-    need_torch()
-    from onebyone.dialects.aten.dialect import Planned
-    from onebyone.dialects.aten.files import as_program
-
-    if dims:
-        raise InputError("sizes of a PyTorch program are fixed at torch.export.export, not here")
-    # PyTorch reads the factors of a product through strides.
-    usual = {"linear": "linear-strided"}.get(to, to)
+) -> tuple[Dialect[Any, Any], Any, Target]:
+    """The dialect of a model, the model to work on, and the target."""
+    dialect = dialect_of(model)
+    usual = dialect.usual_targets.get(to, to)
     chosen = find_target(target if target is not None else usual)
-    return Planned(as_program(model), chosen, only, skip)
+    return dialect, dialect.load(model, dims or {}), chosen
 
 
-def _own(model: Any, dims: Mapping[str, int] | None) -> onnx_ir.Model:
-    """A copy of the model that may be changed, with its dimensions fixed."""
-    from onebyone.dialects.onnx.files.dims import fix_dims
-    from onebyone.dialects.onnx.files.load import as_model
+def _certified(original: Any, model: Any, progress: Callable[[str], None] | None) -> Certificate:
+    """Certify a result, without running models that are very large."""
+    from onebyone.certify.verify import verify
 
-    own = as_model(model)
-    if dims:
-        fix_dims(own, dims)
-    return own
+    return verify(original, model, largest=CHECKED_BYTES, progress=progress)
 
 
 def _timed(report: Report, start: float) -> Report:

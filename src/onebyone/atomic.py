@@ -74,12 +74,13 @@ def identity(status: os.stat_result) -> str:
     return f"{status.st_ino:x}-{status.st_mtime_ns:x}"
 
 
-def remove_stale(folder: Path, referenced: Callable[[Path], set[str]]) -> None:
+def remove_stale(folder: Path, referenced: Callable[[Path], set[str]] | None = None) -> None:
     """Remove what killed runs left in a folder.
 
     Args:
         folder: where to look.
-        referenced: names of the data files that a model file refers to.
+        referenced: names of the data files that a file refers to. None: what has left data files
+            behind is for somebody who knows.
     """
     pattern = re.compile(rf"\.(.+)\.([0-9a-f-]+){re.escape(_SUFFIX)}")
     for path in folder.glob(f".*{_SUFFIX}"):
@@ -94,14 +95,20 @@ def remove_stale(folder: Path, referenced: Callable[[Path], set[str]]) -> None:
                 continue  # Its process lives.
             finally:
                 os.close(fd)
-            _remove_data(folder / match[1], match[2], referenced)
+            target = folder / match[1]
+            data = _data_of(target, match[2])
+            if data and referenced is None:
+                continue
+            for file in data:
+                if referenced is not None and file.name not in referenced(target):
+                    file.unlink()
             path.unlink()
 
 
-def _remove_data(target: Path, token: str, referenced: Callable[[Path], set[str]]) -> None:
-    for data in target.parent.glob(f"{_escaped(target.name)}*.data"):
-        if identity(data.lstat()) == token and data.name not in referenced(target):
-            data.unlink()
+def _data_of(target: Path, token: str) -> list[Path]:
+    """The data files beside ``target`` whose identity a temporary has for its token."""
+    files = target.parent.glob(f"{_escaped(target.name)}*.data")
+    return [file for file in files if identity(file.lstat()) == token]
 
 
 def _escaped(name: str) -> str:

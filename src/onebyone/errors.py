@@ -22,3 +22,14 @@ class InputError(OnebyoneError):
 
 class OutputError(OnebyoneError):
     """The result cannot be written where the user asked for it."""
+
+
+class UnmeasuredSizeError(OnebyoneError):
+    """A symbolic size is needed, and no tensor at hand has it as a dimension."""
+
+
+class InexpressibleError(OnebyoneError):
+    """A node cannot be written in the forms that were planned for it.
+
+    A plan asks for no such thing: this is a fault of this package, said instead of guessed over.
+    """

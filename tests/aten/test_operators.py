@@ -14,8 +14,9 @@ from torch.export import ExportedProgram
 from torch.nn import functional as f
 
 from onebyone.certify.inputs import embedded
-from onebyone.certify.modular import PRIMES, Field
-from onebyone.dialects.aten.run.program import Program
+from onebyone.certify.modular import Field
+from onebyone.certify.residues import PRIMES
+from onebyone.dialects.aten.run.model import ExportedModel
 from onebyone.dialects.aten.semantics import OPERATORS, Call, Given, apply
 from onebyone.kernels.arithmetic import Float64
 from onebyone.kernels.errors import UnsupportedError
@@ -267,7 +268,7 @@ def test_every_operator_computes_what_torch_computes(name: str) -> None:
     found = function(*args)
     expected = found if isinstance(found, tuple) else (found,)
     for form in forms:
-        program = Program(form)
+        program = ExportedModel(form)
         values = {p.name: a.numpy() for p, a in zip(program.inputs, args, strict=True)}
         got = list(program.run(Float64(), embedded(Float64(), values, 0)).values())
         assert len(got) == len(expected)
@@ -303,7 +304,7 @@ def test_the_cases_cover_the_table() -> None:
 
 
 def test_what_is_not_understood_is_named() -> None:
-    program = Program(export(Of(lambda x: torch.fft.rfft(x).real).eval(), (real(4),)))
+    program = ExportedModel(export(Of(lambda x: torch.fft.rfft(x).real).eval(), (real(4),)))
     with pytest.raises(UnsupportedError, match=r"aten\.fft_rfft"):
         program.run(Float64(), {program.inputs[0].name: np.ones(4)})
 

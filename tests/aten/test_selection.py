@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 import onebyone
-from onebyone.layout.targets import find_target
+from onebyone.layout.find_target import find_target
 
 
 def test_a_target_refuses_classes_of_layers() -> None:

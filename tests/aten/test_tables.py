@@ -1,4 +1,4 @@
-"""The tables of the dialects, the emitter and the reference stay in step."""
+"""The tables of the dialects, the writer and the reference stay in step."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import torch
 from onebyone.dialects.aten import semantics as aten_semantics
 from onebyone.dialects.aten.read import attention, layout, pointwise, repeat
 from onebyone.dialects.aten.read import table as aten
-from onebyone.dialects.aten.write import express_axis
+from onebyone.dialects.aten.write import express, express_axis
 from onebyone.dialects.onnx import semantics
 from onebyone.dialects.onnx.read import axis as onnx_axis
 from onebyone.dialects.onnx.read import pointwise as onnx_pointwise
 from onebyone.dialects.onnx.read import table as onnx
+from onebyone.dialects.onnx.write import express as onnx_express
 from onebyone.dialects.onnx.write import express_axis as onnx_express_axis
 
 ROOT = Path(__file__).parents[2]
@@ -49,10 +50,16 @@ def test_every_operator_exists(name: str) -> None:
 
 
 def test_what_is_read_along_axes_can_be_written() -> None:
-    """Every AXIS function that a lift names has an expression in the emitter of its dialect."""
+    """Every AXIS function that a lift names has an expression in the writer of its dialect."""
     for module in (attention, layout, repeat):
         assert _axis_functions(module) <= set(express_axis.AXIS)
     assert _axis_functions(onnx_axis) <= set(onnx_express_axis.AXIS)
+
+
+def test_reductions_that_are_read_can_be_written() -> None:
+    """All but those that have rows of their own: they take one axis, or are told a correction."""
+    assert set(pointwise.REDUCE.values()) - set(express.REDUCE) == {"prod", "std", "var"}
+    assert set(onnx_pointwise.REDUCE.values()) == set(onnx_express.REDUCE)
 
 
 def test_the_reference_knows_what_the_dialect_reads() -> None:

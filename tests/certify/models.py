@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from onebyone.dialects.onnx.run.program import Program
+from onebyone.dialects.onnx.run.model import OnnxModel
 
 Array = np.ndarray[Any, Any]
 
@@ -24,8 +24,8 @@ def model(
     return proto
 
 
-def program(signature: str, body: str, opset: int = 20, **constants: Array) -> Program:
-    return Program(model(signature, body, opset, **constants))
+def program(signature: str, body: str, opset: int = 20, **constants: Array) -> OnnxModel:
+    return OnnxModel(model(signature, body, opset, **constants))
 
 
 def weight(*shape: int, seed: int = 0, dtype: str = "float32") -> Array:

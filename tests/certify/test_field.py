@@ -6,20 +6,22 @@ import numpy as np
 import pytest
 
 from onebyone.certify import field
-from onebyone.certify.certificate import Layer, Verdict
+from onebyone.certify.certificate import Finding, Verdict
 from onebyone.certify.inputs import pair
-from onebyone.dialects.onnx.run.program import Program
+from onebyone.dialects.onnx.run.model import OnnxModel
 from tests.certify.models import model, program, weight
 
 X = "(float[2, 6, 8] x) => (float[2, 6, n] y)"
 IMAGE = "(float[2, 4, 6, 6] x) => (float[2, a, b, c] y)"
 
 
-def check(a: Program, b: Program, seconds: float = 60.0) -> Layer:
+def check(a: OnnxModel, b: OnnxModel, seconds: float = 60.0) -> Finding:
     return field.check(a, b, pair(a, b), {}, seconds=seconds)
 
 
-def bodies(one: str, other: str, signature: str = X, opset: int = 20, **constants: object) -> Layer:
+def bodies(
+    one: str, other: str, signature: str = X, opset: int = 20, **constants: object
+) -> Finding:
     return check(
         program(signature, one, opset, **constants),  # pyright: ignore[reportArgumentType]
         program(signature, other, opset, **constants),  # pyright: ignore[reportArgumentType]
@@ -145,7 +147,7 @@ def test_other_functions_that_truly_differ_are_a_difference() -> None:
 
 
 def test_what_is_not_understood_is_said() -> None:
-    strange = Program(model(X, "y = acme.Magic (x)", header=', "acme" : 1'))
+    strange = OnnxModel(model(X, "y = acme.Magic (x)", header=', "acme" : 1'))
     answer = check(strange, strange)
     assert answer.verdict is Verdict.UNDECIDED
     assert "acme.Magic" in answer.summary

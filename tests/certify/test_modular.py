@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebyone.certify.modular import PRIMES, Field
+from onebyone.certify.modular import Field
+from onebyone.certify.residues import PRIMES
 from onebyone.kernels.arithmetic import Element
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

@@ -7,20 +7,20 @@ import onnx
 import pytest
 
 from onebyone.certify import rounding
-from onebyone.certify.certificate import Layer, Verdict
+from onebyone.certify.certificate import Finding, Verdict
 from onebyone.certify.inputs import pair
-from onebyone.dialects.onnx.run.program import Program
+from onebyone.dialects.onnx.run.model import OnnxModel
 from onebyone.kernels.arithmetic import Float64, sum_ulps
 from tests.certify.models import Array, program, weight
 
 SIGNATURE = "(float[4, n] x) => (float[4, k] y)"
 
 
-def check(a: Program, b: Program, **given: Array) -> Layer:
+def check(a: OnnxModel, b: OnnxModel, **given: Array) -> Finding:
     return rounding.check(a, b, pair(a, b), given)
 
 
-def product(w: Array) -> Program:
+def product(w: Array) -> OnnxModel:
     return program(SIGNATURE, "y = MatMul (x, w)", w=w)
 
 
@@ -100,7 +100,7 @@ def test_a_crash_of_the_runtime_is_an_answer() -> None:
     # An empty third input, which this runtime's fusion of Add and norm reads all the same.
     del proto.graph.node[1].input[2:]
     proto.graph.node[1].input.append("")
-    one = Program(proto)
+    one = OnnxModel(proto)
     assert check(one, one).verdict in (Verdict.PROVED, Verdict.UNDECIDED)
     # Whatever happened, the next question is answered.
     assert check(product(weight(6, 4)), product(weight(6, 4))).verdict is Verdict.PROVED

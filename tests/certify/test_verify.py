@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 import onebyone
-from onebyone.certify.certificate import Certificate, Layer, Verdict, Witness
+from onebyone.certify.certificate import Certificate, Finding, Verdict, Witness
 from onebyone.errors import InputError
 from tests import zoo
 from tests.certify.models import model, weight
@@ -180,7 +180,7 @@ def test_verdicts_and_exit_codes() -> None:
     def certificate(*verdicts: Verdict) -> Certificate:
         names = ("weights", "structure", "field", "rounding")
         layers = tuple(
-            Layer(n, v, "", witness=witness if v is Verdict.DIFFERS else None)
+            Finding(n, v, "", witness=witness if v is Verdict.DIFFERS else None)
             for n, v in zip(names, verdicts, strict=True)
         )
         return Certificate("a", "b", layers)
@@ -194,4 +194,4 @@ def test_verdicts_and_exit_codes() -> None:
         verdicts[place] = no
         assert certificate(*verdicts).exit_code == 1
     with pytest.raises(ValueError, match="witness"):
-        Layer("field", no, "")
+        Finding("field", no, "")

@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from onebyone.certify import moves, weights
-from onebyone.certify.certificate import Layer, Verdict
-from onebyone.dialects.onnx.run.program import Program
+from onebyone.certify.certificate import Finding, Verdict
+from onebyone.dialects.onnx.run.model import OnnxModel
 from tests.certify.models import Array, model, weight
 
 
-def holding(**constants: Array) -> Program:
+def holding(**constants: Array) -> OnnxModel:
     """A model whose outputs are its constants."""
     proto = model("(float[1] x) => (float[1] y)", "y = Identity (x)", **constants)
     for name, value in constants.items():
         proto.graph.node.append(helper.make_node("Identity", [name], [f"{name}_out"]))
         dtype = helper.np_dtype_to_tensor_dtype(value.dtype)
         proto.graph.output.append(helper.make_tensor_value_info(f"{name}_out", dtype, value.shape))
-    return Program(proto)
+    return OnnxModel(proto)
 
 
-def layer(first: dict[str, Array], second: dict[str, Array]) -> Layer:
+def layer(first: dict[str, Array], second: dict[str, Array]) -> Finding:
     return weights.check(holding(**first), holding(**second)).layer
 
 
@@ -132,7 +132,7 @@ def test_folded_constants_are_named_and_undecided() -> None:
 def test_a_constant_that_nothing_reads_does_not_count() -> None:
     one = model("(float[3] x) => (float[3] y)", "y = Add (x, b)", b=weight(3))
     two = model("(float[3] x) => (float[3] y)", "y = Add (x, b)", b=weight(3), old=weight(9))
-    assert weights.check(Program(one), Program(two)).layer.verdict is Verdict.PROVED
+    assert weights.check(OnnxModel(one), OnnxModel(two)).layer.verdict is Verdict.PROVED
 
 
 def test_the_sign_of_a_zero_is_no_changed_constant() -> None:

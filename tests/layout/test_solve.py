@@ -108,7 +108,7 @@ orders = st.integers(1, 5).flatmap(
 
 
 def move(array: Any, sizes: Sequence[int], source: Sequence[int], target: Sequence[int]) -> Any:
-    """An array in one order of axes brought into another as the emitter does it: in blocks."""
+    """An array in one order of axes brought into another as the writer does it: in blocks."""
     form = block_form(tuple(source), tuple(target))
     result = permuted(form, tuple(target))
     assert result is not None

@@ -9,8 +9,9 @@ import pytest
 
 import onebyone
 from onebyone.errors import InputError
+from onebyone.layout.find_target import SHIPPED, find_target, shipped
 from onebyone.layout.target_files import parse_target
-from onebyone.layout.targets import CLASSES, find_target, shipped
+from onebyone.layout.targets import CLASSES
 from onebyone.report import Report
 from tests import zoo
 
@@ -31,7 +32,7 @@ def test_the_documented_file_is_read_and_every_entry_is_documented() -> None:
     text = _DOCS.read_text()
     block = re.search(r"```toml\n(.*?)```", text, re.S)
     assert block is not None
-    found = parse_target(block[1], "own", "own.toml")
+    found = parse_target(block[1], "own", "own.toml", SHIPPED)
     assert (found.name, found.form, found.refuse) == ("my-npu", "conv", ("*/lm_head/*",))
     assert found.refuse_classes == ("attention",)
     assert all(f"`{name}`" in text for name in (*CLASSES, *shipped()))
@@ -72,7 +73,7 @@ def test_a_base_is_a_start(tmp_path: Path) -> None:
 )
 def test_an_error_names_the_file_the_line_and_the_cure(text: str, line: int, says: str) -> None:
     with pytest.raises(InputError) as error:
-        parse_target(text, "own", "own.toml")
+        parse_target(text, "own", "own.toml", SHIPPED)
     message = str(error.value)
     assert message.startswith(f"own.toml, line {line}: ")
     assert says in message
@@ -94,7 +95,7 @@ def test_files_that_are_no_targets(tmp_path: Path) -> None:
 
 
 def _plan(model: str, target: str) -> Report:
-    return onebyone.plan(zoo.path(model), target=parse_target(target, "own", "own.toml"))
+    return onebyone.plan(zoo.path(model), target=parse_target(target, "own", "own.toml", SHIPPED))
 
 
 def test_a_target_refuses_layers_by_name_and_class() -> None:

@@ -35,16 +35,16 @@ class Dims:
 
     def atoms(self, dims: Sequence[int]) -> list[int]:
         """The atoms of ``dims`` in row-major order, outermost first."""
-        found: list[int] = []
+        atoms: list[int] = []
         stack = list(reversed(dims))
         while stack:
             dim = self._find(stack.pop())
             factors = self._factors[dim]
             if factors is None:
-                found.append(dim)
+                atoms.append(dim)
             else:
                 stack += (factors[1], factors[0])
-        return found
+        return atoms
 
     def align(self, left: Sequence[int], right: Sequence[int]) -> bool:
         """Make two row-major lists the same list of atoms, by splitting and by unifying.
@@ -57,12 +57,12 @@ class Dims:
         while a and b:
             one, two = a.pop(), b.pop()
             # An earlier step of this loop may have split or unified what is still on the stack.
-            if (found := self.atoms([one])) != [one]:
-                a += found[::-1]
+            if (parts := self.atoms([one])) != [one]:
+                a += parts[::-1]
                 b.append(two)
                 continue
-            if (found := self.atoms([two])) != [two]:
-                b += found[::-1]
+            if (parts := self.atoms([two])) != [two]:
+                b += parts[::-1]
                 a.append(one)
                 continue
             size_one, size_two = self._size[one], self._size[two]

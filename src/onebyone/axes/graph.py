@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from onebyone.axes.positional import Kind, Tensor
+from onebyone.axes.positional import Call, Kind, Tensor
 from onebyone.axes.sizes import Size, product
 
 # An order of a value's axes (axis numbers), and an order cut into the positions of a tensor.
@@ -77,7 +77,9 @@ class Node:
         natives: the native nodes that it stands for, in order.
         inner: results of its natives but the last, which nothing else reads.
         spread: True where a change of form stands between its natives.
+        stays: True where no dialect can write it in other forms than those that it came with.
         reason: for OPAQUE, why it was not understood.
+        calls: the calls in whose bodies its natives stand, outermost first.
     """
 
     number: int
@@ -94,7 +96,9 @@ class Node:
     natives: tuple[Any, ...] = ()
     inner: tuple[Use, ...] = ()
     spread: bool = False
+    stays: bool = False
     reason: str = ""
+    calls: tuple[Call, ...] = ()
 
     @property
     def summed(self) -> tuple[int, ...]:
@@ -122,6 +126,7 @@ class Relayout:
     native: Any
     source: Tensor
     target: Tensor
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass
@@ -134,15 +139,16 @@ class AxisGraph:
     relayouts: list[Relayout] = field(default_factory=list[Relayout])
     inputs: list[Tensor] = field(default_factory=list[Tensor])
     outputs: list[Tensor] = field(default_factory=list[Tensor])
+    calls: list[Call] = field(default_factory=list[Call])
 
     def consumers(self) -> dict[Value, list[tuple[Node, int]]]:
         """For each value the (node, operand number) pairs that read it, in graph order."""
-        found: dict[Value, list[tuple[Node, int]]] = {value: [] for value in self.values}
+        consumers: dict[Value, list[tuple[Node, int]]] = {value: [] for value in self.values}
         for node in self.nodes:
             for number, use in enumerate(node.operands):
                 if use is not None:
-                    found[use.value].append((node, number))
-        return found
+                    consumers[use.value].append((node, number))
+        return consumers
 
 
 def sharing_natives(graph: AxisGraph) -> dict[Node, list[Node]]:
@@ -150,12 +156,12 @@ def sharing_natives(graph: AxisGraph) -> dict[Node, list[Node]]:
     by_native: dict[int, list[Node]] = {}
     groups: dict[Node, list[Node]] = {}
     for node in graph.nodes:
-        own = [node]
+        group = [node]
         for native in node.natives:
-            own = [*by_native.get(id(native), ()), *own]
-        own = list(dict.fromkeys(own))
-        for member in own:
-            groups[member] = own
+            group = [*by_native.get(id(native), ()), *group]
+        group = list(dict.fromkeys(group))
+        for member in group:
+            groups[member] = group
         for native in node.natives:
-            by_native[id(native)] = own
+            by_native[id(native)] = group
     return groups

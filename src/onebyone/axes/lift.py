@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from onebyone.axes.dims import Dims
+from onebyone.axes.factor import Factor, flat
 from onebyone.axes.graph import AxisGraph, Form, Node, Relayout, Use, Value, View
 from onebyone.axes.positional import (
     Apply,
@@ -15,14 +13,13 @@ from onebyone.axes.positional import (
     Positional,
     Regroup,
     Tensor,
-    Unknown,
 )
 from onebyone.axes.sizes import Size
 
 
 def lift(model: Positional) -> AxisGraph:
     """The axis graph of a model. Never fails on a valid model: it only understands less of it."""
-    factored = _Factor()
+    factored = Factor()
     for tensor in model.inputs:
         factored.define(tensor)
     for operation in model.operations:
@@ -31,124 +28,10 @@ def lift(model: Positional) -> AxisGraph:
     return bound.run(model)
 
 
-def _is_opaque(operation: Operation) -> bool:
-    tensors = [t for t in (*operation.inputs, *operation.outputs) if t is not None]
-    return isinstance(operation.meaning, Unknown) or any(
-        t.shape is None or any(size.coefficient <= 0 for size in t.shape) for t in tensors
-    )
-
-
-def _ranks_fit(operation: Operation, meaning: Apply) -> bool:
-    sides = [
-        *zip(operation.inputs, meaning.operands, strict=False),
-        *zip(operation.outputs, meaning.results, strict=False),
-    ]
-    return all(
-        tensor is None or positions is None or len(tensor.shape or ()) == len(positions)
-        for tensor, positions in sides
-    )
-
-
-class _Factor:
-    """First pass: every position of every tensor becomes a list of dims."""
-
-    def __init__(self) -> None:
-        self.dims = Dims()
-        self.positions: dict[Tensor, list[list[int]]] = {}
-        self.opaque: dict[int, str] = {}
-
-    def define(self, tensor: Tensor) -> list[list[int]]:
-        """The dims of a tensor, fresh ones where it is new."""
-        if tensor not in self.positions:
-            self.positions[tensor] = [
-                [] if size.is_one else [self.dims.new(size)] for size in tensor.shape or ()
-            ]
-        return self.positions[tensor]
-
-    def visit(self, operation: Operation) -> None:
-        for tensor in operation.inputs:
-            if tensor is not None:
-                self.define(tensor)
-        meaning = operation.meaning
-        if isinstance(meaning, Unknown):
-            self.opaque[id(operation)] = meaning.reason
-        elif _is_opaque(operation):
-            self.opaque[id(operation)] = "a shape is not known, or empty"
-        elif isinstance(meaning, Apply) and not _ranks_fit(operation, meaning):
-            self.opaque[id(operation)] = "its declared shapes contradict its operands"
-        elif isinstance(meaning, Permute):
-            source = operation.inputs[0]
-            assert source is not None
-            self.positions[operation.outputs[0]] = [
-                self.positions[source][position] for position in meaning.order
-            ]
-        elif isinstance(meaning, Regroup):
-            source = operation.inputs[0]
-            assert source is not None
-            target = self.define(operation.outputs[0])
-            if not self.dims.align(_flat(self.positions[source]), _flat(target)):
-                self.opaque[id(operation)] = "the reshape mixes axes"
-        elif not self._unify(operation, meaning):
-            self.opaque[id(operation)] = "axes of its operands do not fit each other"
-        for tensor in operation.outputs:
-            self.define(tensor)
-
-    def _unify(self, operation: Operation, meaning: Apply) -> bool:
-        labels: dict[str, list[int]] = {}
-        sides = [
-            *zip(operation.inputs, meaning.operands, strict=True),
-            *zip(operation.outputs, meaning.results, strict=True),
-        ]
-        fits = True
-        for tensor, positions in sides:
-            if tensor is None or positions is None:
-                continue
-            assert tensor.shape is not None
-            if tensor not in self.positions and all(
-                len(position) == 1 and (size.is_one or self._fits(labels, position[0], size))
-                for position, size in zip(positions, tensor.shape, strict=True)
-            ):
-                # A result whose labels are known is written in the dims of its operands.
-                self.positions[tensor] = [
-                    [] if size.is_one else labels[position[0]]
-                    for position, size in zip(positions, tensor.shape, strict=True)
-                ]
-                continue
-            dims = self.define(tensor)
-            for own, position, size in zip(dims, positions, tensor.shape, strict=True):
-                if size.is_one:
-                    continue
-                if len(position) == 1 and position[0] not in labels:
-                    labels[position[0]] = own
-                    continue
-                parts: list[int] = []
-                for label in position:
-                    if label not in labels:
-                        labels[label] = self._fresh(meaning.sizes[label])
-                    parts += labels[label]
-                fits = self.dims.align(parts, own) and fits
-        return fits
-
-    def _fresh(self, size: Size) -> list[int]:
-        return [] if size.is_one else [self.dims.new(size)]
-
-    def _fits(self, labels: dict[str, list[int]], label: str, size: Size) -> bool:
-        if label not in labels:
-            return False
-        total = Size(1)
-        for dim in labels[label]:
-            total *= self.dims.size(dim)
-        return total == size
-
-
-def _flat(positions: Sequence[Sequence[int]]) -> list[int]:
-    return [dim for position in positions for dim in position]
-
-
 class _Bind:
     """Second pass: number each value's axes, and write each node's index maps."""
 
-    def __init__(self, factored: _Factor) -> None:
+    def __init__(self, factored: Factor) -> None:
         self.factored = factored
         self.graph = AxisGraph()
 
@@ -165,6 +48,7 @@ class _Bind:
                 self._value(tensor)
         self.graph.inputs = model.inputs
         self.graph.outputs = model.outputs
+        self.graph.calls = model.calls
         return self.graph
 
     def _atoms(self, tensor: Tensor) -> list[list[int]]:
@@ -180,7 +64,7 @@ class _Bind:
             count += len(position)
         value = Value(
             number=len(self.graph.values),
-            sizes=tuple(self.factored.dims.size(atom) for atom in _flat(atoms)),
+            sizes=tuple(self.factored.dims.size(atom) for atom in flat(atoms)),
             dtype=tensor.dtype,
             native=tuple(form),
             tensor=tensor,
@@ -202,7 +86,7 @@ class _Bind:
             assert source is not None
             view = self.graph.views[source]
             self.graph.views[target] = View(view.value, self._viewed(view, meaning, target))
-            self.graph.relayouts.append(Relayout(operation.native, source, target))
+            self.graph.relayouts.append(Relayout(operation.native, source, target, operation.calls))
         else:
             self._opaque(operation, reason or "not understood")
 
@@ -231,7 +115,7 @@ class _Bind:
 
         def positions_of(tensor: Tensor, positions: tuple[Position, ...]) -> list[int]:
             assert tensor.shape is not None
-            found: list[int] = []
+            by_place: list[int] = []
             for atoms, position, size in zip(
                 self._atoms(tensor), positions, tensor.shape, strict=True
             ):
@@ -240,9 +124,9 @@ class _Bind:
                 rest = list(atoms)
                 for label in position:
                     count = self._count(rest, label, position, meaning)
-                    found += bind(label, rest[:count])
+                    by_place += bind(label, rest[:count])
                     rest = rest[count:]
-            return found
+            return by_place
 
         operands: list[Use | None] = []
         pinned: set[int] = set()
@@ -271,6 +155,8 @@ class _Bind:
             attrs=meaning.attrs,
             pinned=frozenset(pinned | meaning.fixed),
             natives=(operation.native,),
+            stays=meaning.stays,
+            calls=operation.calls,
         )
         for tensor, positions in zip(operation.outputs, meaning.results, strict=True):
             value = self._value(tensor, node)
@@ -306,6 +192,7 @@ class _Bind:
             pinned=frozenset(range(len(operation.inputs))),
             natives=(operation.native,),
             reason=reason,
+            calls=operation.calls,
         )
         values = [self._value(t, node) for t in operation.outputs]
         node.results = tuple(Use(value, (), value.native) for value in values)

@@ -47,6 +47,8 @@ class Apply:
         axis_in: for AXIS, the positions of each operand that are replaced, one by one...
         axis_out: ... by these positions of each result.
         fixed: operands that have labels and yet are read as they came.
+        stays: it is understood, and yet there is no way to write it in other forms: it keeps its
+            layout.
     """
 
     kind: Kind
@@ -59,6 +61,7 @@ class Apply:
     axis_in: tuple[tuple[Position, ...], ...] = ()
     axis_out: tuple[tuple[Position, ...], ...] = ()
     fixed: frozenset[int] = frozenset()
+    stays: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,32 @@ class Tensor:
 
 
 @dataclass(eq=False)
+class Call:
+    """A native node that is read through its body: as the operations that it stands for.
+
+    Attributes:
+        native: the node.
+        inputs: what it reads; None for an optional input that is absent.
+        outputs: what it yields.
+    """
+
+    native: Any
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclass(eq=False)
 class Operation:
-    """A native node, or a part of one, with its meaning."""
+    """A native node, or a part of one, with its meaning.
+
+    ``calls`` are those in whose bodies the node stands, outermost first.
+    """
 
     native: Any
     meaning: Meaning
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass
@@ -124,3 +146,4 @@ class Positional:
     inputs: list[Tensor] = field(default_factory=list[Tensor])
     outputs: list[Tensor] = field(default_factory=list[Tensor])
     operations: list[Operation] = field(default_factory=list[Operation])
+    calls: list[Call] = field(default_factory=list[Call])

@@ -12,10 +12,10 @@ from typing import cast
 
 import numpy as np
 
-from onebyone.axes.canonical import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest
 from onebyone.axes.graph import Node, Use, Value
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import Size, product
+from onebyone.axes.terms import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest
 
 _FLOATS = ("double", "float", "float16")
 
@@ -28,9 +28,9 @@ def _use(node: Node, number: int) -> Use:
     return use
 
 
-def _aligned(term: Term, own: Sequence[int], result: Sequence[int]) -> Term:
-    """A term whose names follow ``own`` indices, reordered to follow ``result``."""
-    names = dict(zip(own, term.names, strict=True))
+def _aligned(term: Term, indices: Sequence[int], result: Sequence[int]) -> Term:
+    """A term whose names follow ``indices``, reordered to follow ``result``."""
+    names = dict(zip(indices, term.names, strict=True))
     return Term(term.digest, tuple(names[index] for index in result))
 
 
@@ -253,13 +253,13 @@ def _by_group(node: Node) -> tuple[Sequence[object], list[object]]:
     """Attributes of the whole node, and those of each group of axes that it replaces."""
     count = len(node.axis_out[0])
     if node.fn in ("slice", "subsample"):
-        found: list[object] = []
+        bounds: list[object] = []
         for k in range(count):
             start, end, step = (
                 None if a is None else cast("Sequence[object]", a)[k] for a in node.attrs
             )
-            found.append(_bounds(node, k, start, end, step))
-        return (), found
+            bounds.append(_bounds(node, k, start, end, step))
+        return (), bounds
     if node.fn == "pad":
         return node.attrs[:2], list(node.attrs[2:])
     # What an Expand does is in the sizes.
@@ -287,9 +287,9 @@ def _norm(hasher: Hasher, node: Node, number: int) -> Term:
     if node.fn == "batch_norm":
         shift, spread = parameters[2], parameters[3]
         assert shift is not None and spread is not None
-        own = spread.indices
-        inner = Bound(hasher.combine("add", [spread, epsilon], own), own)
-        root = Bound(hasher.combine("sqrt", [inner], own), own)
+        channels = spread.indices
+        inner = Bound(hasher.combine("add", [spread, epsilon], channels), channels)
+        root = Bound(hasher.combine("sqrt", [inner], channels), channels)
         out = step("mul", step("sub", x, shift), _inverse(hasher, root))
     else:
         centred = x if node.fn == "rms_norm" else step("sub", x, mean(x))

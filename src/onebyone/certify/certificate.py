@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from onebyone.errors import OutputError
+
 # What no layer speaks about; stated in every certificate.
 NOT_PROVED = (
     "the runtime's kernels: rounding is measured on the inputs tried, not bounded for all inputs",
@@ -42,7 +44,7 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Layer:
+class Finding:
     """One layer's answer.
 
     Attributes:
@@ -51,7 +53,7 @@ class Layer:
         summary: the reason, in one line.
         evidence: numbers and maps behind it, ready for JSON.
         witness: what shows the difference; always there when ``verdict`` is ``differs``.
-        seconds: how long it took.
+        seconds: how long it took, by the wall clock.
     """
 
     name: str
@@ -79,10 +81,10 @@ class Certificate:
 
     first: str
     second: str
-    layers: tuple[Layer, ...]
+    layers: tuple[Finding, ...]
     not_proved: tuple[str, ...] = NOT_PROVED
 
-    def __getitem__(self, name: str) -> Layer:
+    def __getitem__(self, name: str) -> Finding:
         """The layer called ``name``."""
         for layer in self.layers:
             if layer.name == name:
@@ -107,9 +109,9 @@ class Certificate:
     @property
     def witness(self) -> Witness | None:
         """The witness that names a node, if a layer has one; else the first one."""
-        found = [layer.witness for layer in self.layers if layer.witness is not None]
-        named = [w for w in found if w.kind == "field point"]
-        return (named or found or [None])[0]
+        witnesses = [layer.witness for layer in self.layers if layer.witness is not None]
+        named = [w for w in witnesses if w.kind == "field point"]
+        return (named or witnesses or [None])[0]
 
     def to_json(self, indent: int | None = 2) -> str:
         """The whole certificate as JSON."""
@@ -118,3 +120,13 @@ class Certificate:
     def to_dict(self) -> dict[str, Any]:
         """The whole certificate as plain data."""
         return asdict(self) | {"verdict": str(self.verdict), "exit_code": self.exit_code}
+
+
+class DiffersError(OutputError):
+    """A result that differs from the original was not written; ``certificate`` has the witness."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        super().__init__(
+            "the result differs from the original, so nothing was written; please report this"
+        )
+        self.certificate = certificate

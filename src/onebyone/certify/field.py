@@ -16,26 +16,27 @@ import numpy as np
 
 from onebyone.certify import folded as computed
 from onebyone.certify import locate
-from onebyone.certify.certificate import Layer, Verdict, Witness
+from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.float_gap import excess, real_gap
 from onebyone.certify.inputs import Ports, Shapes, draw, draws, renamed, shapes
-from onebyone.certify.modular import PRIMES, Field
+from onebyone.certify.modular import Field
+from onebyone.certify.residues import PRIMES
 from onebyone.certify.traces import Mismatch, Trace, as_numbers, find_mismatch, run_both, trace
-from onebyone.dialects.protocol import Program
+from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array
 from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
 
 
 def check(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     given: Mapping[str, Array],
     *,
     seed: int = 0,
     seconds: float = 120.0,
     folded: Mapping[str, float] | None = None,
-) -> Layer:
+) -> Finding:
     """Compare two models modulo `PRIMES`.
 
     Args:
@@ -53,24 +54,24 @@ def check(
     try:
         layer = _check(a, b, ports, given, seed, deadline, folded or {})
     except UnsupportedError as error:
-        layer = Layer("field", Verdict.UNDECIDED, f"not understood: {error}")
+        layer = Finding("field", Verdict.UNDECIDED, f"not understood: {error}")
     except OverBudgetError as error:
-        layer = Layer("field", Verdict.UNDECIDED, f"over the budget of {seconds:.0f} s: {error}")
-    return Layer(
+        layer = Finding("field", Verdict.UNDECIDED, f"over the budget of {seconds:.0f} s: {error}")
+    return Finding(
         "field", layer.verdict, layer.summary, layer.evidence, layer.witness,
         time.monotonic() - start,
     )  # fmt: skip
 
 
 def _check(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     given: Mapping[str, Array],
     seed: int,
     deadline: float,
     folded: Mapping[str, float],
-) -> Layer:
+) -> Finding:
     failure = "no size of the dynamic dimensions was found that both models run"
     for shape in shapes(ports, given):
         values = draw(a, b, ports, shape, given, seed)
@@ -88,12 +89,12 @@ def _check(
         return _compare(
             a, b, ports, given, reals, shape, (first, second), seed, deadline, folded
         )  # fmt: skip
-    return Layer("field", Verdict.UNDECIDED, failure)
+    return Finding("field", Verdict.UNDECIDED, failure)
 
 
 def _compare(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     given: Mapping[str, Array],
     reals: Sequence[Mapping[str, Array]],
@@ -103,7 +104,7 @@ def _compare(
     deadline: float,
     folded: Mapping[str, float],
     folds: computed.Folds | None = None,
-) -> Layer:
+) -> Finding:
     first, second = traces
     evidence: dict[str, Any] = {
         "sizes": {name: list(size) for name, size in shape.sizes.items()},
@@ -114,7 +115,7 @@ def _compare(
     }
     outputs = [np.size(as_numbers(v)) for v in first.outputs.values()]
     if not sum(outputs):
-        return Layer("field", Verdict.UNDECIDED, "the outputs have no elements", evidence)
+        return Finding("field", Verdict.UNDECIDED, "the outputs have no elements", evidence)
     values = reals[0]
     mismatch = find_mismatch(ports, first, second)
     if mismatch is not None and folds is None and a.positional != b.positional:
@@ -152,16 +153,16 @@ def _compare(
             f"a chance agreement has probability below {chance:.0e}"
         )
         text += f"; assumed: {', '.join(assumed)}" if assumed else ""
-        return Layer("field", Verdict.PROVED, text, evidence)
+        return Finding("field", Verdict.PROVED, text, evidence)
     if mismatch is None:
         reason = "comparisons or lookups inside the models see different data"
         if steering:
             reason = f"values of the inputs decide what is computed, at {', '.join(steering)}"
-        return Layer("field", Verdict.UNDECIDED, f"the outputs agree, but {reason}", evidence)
+        return Finding("field", Verdict.UNDECIDED, f"the outputs agree, but {reason}", evidence)
     return _difference(a, b, ports, reals, traces, mismatch, evidence, folded)
 
 
-def _folds(a: Program, b: Program, ports: Ports, values: Mapping[str, Array]) -> computed.Folds:
+def _folds(a: Model, b: Model, ports: Ports, values: Mapping[str, Array]) -> computed.Folds:
     if a.positional:
         return computed.find(a, b, values)
     return computed.find(b, a, renamed(values, ports))
@@ -169,25 +170,25 @@ def _folds(a: Program, b: Program, ports: Ports, values: Mapping[str, Array]) ->
 
 def _assumed(first: Field, second: Field, folds: computed.Folds) -> list[str]:
     """What equal residues take for granted."""
-    found: list[str] = []
+    assumed: list[str] = []
     if len(first.hidden | second.hidden) > 1:
-        found.append("no row of an attention mask is masked completely")
+        assumed.append("no row of an attention mask is masked completely")
     if folds.values:
         names = ", ".join(folds.values)
-        found.append(f"the constants {names} are values of the program, rounded")
-    return found
+        assumed.append(f"the constants {names} are values of the program, rounded")
+    return assumed
 
 
 def _difference(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     reals: Sequence[Mapping[str, Array]],
     traces: tuple[Trace, Trace],
     mismatch: Mismatch,
     evidence: dict[str, Any],
     folded: Mapping[str, float],
-) -> Layer:
+) -> Finding:
     first, second = traces
     evidence["mismatch"] = str(mismatch)
     where = locate.first_difference(
@@ -207,7 +208,7 @@ def _difference(
         witness = Witness(
             "field point" if same else "input", where.first, where.second, f"{where.why}; {fact}"
         )
-        return Layer(
+        return Finding(
             "field", Verdict.DIFFERS,
             f"first difference at {where.second} (in the first: {where.first}): {where.why}",
             evidence, witness,
@@ -216,7 +217,7 @@ def _difference(
     if not same:
         only = [sorted(x.ar.used - y.ar.used) for x, y in ((first, second), (second, first))]
         reason = f"only the first uses {_names(only[0])}, only the second {_names(only[1])}"
-    return Layer(
+    return Finding(
         "field", Verdict.UNDECIDED,
         f"unequal from {where.second} on, but {gap:.1e} apart in float64, where rounding explains "
         f"{bound:.1e}: {reason}",

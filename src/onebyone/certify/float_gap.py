@@ -8,7 +8,7 @@ import numpy as np
 
 from onebyone.certify.inputs import Ports, renamed, truth
 from onebyone.certify.noise import SAFETY, UNITS, deviation, spread
-from onebyone.dialects.protocol import Program
+from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array
 
 # A scalar constant that was rounded to float32, and perhaps computed from such a one.
@@ -20,8 +20,8 @@ _HALF = 2.0**-26
 
 
 def real_gap(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     values: Mapping[str, Array],
     folded: Mapping[str, float],
@@ -32,6 +32,17 @@ def real_gap(
     Forms that use other functions may hold rounded numbers where the other has none (the root of
     two in a spelled-out Gelu): then every scalar constant counts as rounded. So it does between a
     program and a file, which holds a program's numbers in the type of its tensors.
+
+    Args:
+        a: the first model.
+        b: the second model.
+        ports: their inputs and outputs, paired.
+        values: inputs of the first model by name.
+        folded: constants of ``b`` by name, with the relative error that each may carry.
+        same: whether both apply the same nonlinear functions.
+
+    Returns:
+        Both absolute, in the unit of the output; zeros where no output can be compared.
     """
     theirs = renamed(values, ports)
     x, y = truth(a, values), truth(b, theirs)
@@ -43,18 +54,18 @@ def real_gap(
         unit = UNITS["float32"] if "float64" in types else unit
     spread_a = spread(a, values, x, unit=unit, scalars=scalars)
     spread_b = spread(b, theirs, y, unit=unit, scalars=scalars, constants=folded)
-    found: list[tuple[float, float]] = []
+    gaps: list[tuple[float, float]] = []
     for p, q in ports.outputs:
         real = x[p.name]
         if real.dtype.kind == "f" and not np.isfinite(real).all():
             continue
-        own = min(spread_b[q.name], _HALF * float(np.max(np.abs(real), initial=0.0)))
-        bound = SAFETY * (spread_a[p.name] + own)
-        found.append((deviation(real, y[q.name]), bound))
-    return max(found, key=excess, default=(0.0, 0.0))
+        spread_in_b = min(spread_b[q.name], _HALF * float(np.max(np.abs(real), initial=0.0)))
+        bound = SAFETY * (spread_a[p.name] + spread_in_b)
+        gaps.append((deviation(real, y[q.name]), bound))
+    return max(gaps, key=excess, default=(0.0, 0.0))
 
 
-def excess(found: tuple[float, float]) -> float:
-    """By how much a difference exceeds its bound."""
-    gap, bound = found
+def excess(measured: tuple[float, float]) -> float:
+    """The ratio of a difference to its bound: above 1 where rounding does not explain it."""
+    gap, bound = measured
     return gap / bound if bound else gap and float("inf")

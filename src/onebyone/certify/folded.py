@@ -16,7 +16,7 @@ import numpy as np
 from onebyone.certify import weights
 from onebyone.certify.inputs import embedded
 from onebyone.certify.noise import RUNS, SAFETY, deviation
-from onebyone.dialects.protocol import Embed, Program, Step
+from onebyone.dialects.protocol import Embed, Model, Step
 from onebyone.kernels.arithmetic import Arithmetic, Array, Float64, Tensor
 
 
@@ -42,13 +42,16 @@ class Folds:
         return run
 
 
-def find(program: Program, file: Program, values: Mapping[str, Array]) -> Folds:
+def find(program: Model, file: Model, values: Mapping[str, Array]) -> Folds:
     """Match the file's constants that the program does not hold with values that it computes.
 
     Args:
         program: the model that computes.
         file: the model whose constants are matched.
-        values: inputs of the program; no value that is matched depends on them.
+        values: inputs of the program by name; no value that is matched depends on them.
+
+    Returns:
+        The matches: equal in size, and nearer than rounding explains, element by element.
     """
     missing = weights.check(program, file).folded
     wanted = {c.name: c.real() for c in file.constants() if c.name in missing and c.size > 1}
@@ -61,30 +64,30 @@ def find(program: Program, file: Program, values: Mapping[str, Array]) -> Folds:
         noisy = _computed(program, values, Float64(np.random.default_rng((1, run))), sizes)
         for name, array in noisy.items():
             spread[name] = max(spread[name], deviation(array, exact[name]))
-    found: dict[str, str] = {}
+    matched: dict[str, str] = {}
     for name, array in wanted.items():
         flat = array.astype(np.float64).reshape(-1)
-        for value, own in exact.items():
-            if own.size != flat.size:
+        for value, candidate in exact.items():
+            if candidate.size != flat.size:
                 continue
-            if deviation(own.reshape(-1), flat) <= SAFETY * spread[value]:
-                found[name] = value
+            if deviation(candidate.reshape(-1), flat) <= SAFETY * spread[value]:
+                matched[name] = value
                 break
-    return Folds(found)
+    return Folds(matched)
 
 
 def _computed(
-    program: Program, values: Mapping[str, Array], ar: Float64, sizes: set[int]
+    program: Model, values: Mapping[str, Array], ar: Float64, sizes: set[int]
 ) -> dict[str, Array]:
     """Real values of these sizes that no input's value takes part in."""
-    found: dict[str, Array] = {}
+    computed: dict[str, Array] = {}
 
     def observe(step: Step, results: list[Tensor | None]) -> None:
         if not step.constant:
             return
         for name, result in zip(step.outputs, results, strict=False):
             if result is not None and ar.is_data(result) and result.size in sizes:
-                found[name] = np.asarray(result)
+                computed[name] = np.asarray(result)
 
     program.run(ar, embedded(ar, values, 0), observe=observe)
-    return found
+    return computed

@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from onebyone.certify.modular import Field
-from onebyone.dialects.protocol import Port, Program
+from onebyone.dialects.protocol import Model, Port
 from onebyone.errors import InputError
 from onebyone.kernels.arithmetic import Arithmetic, Array, Float64, Tensor
 
@@ -46,7 +46,7 @@ class Ports:
     outputs: tuple[tuple[Port, Port], ...]
 
 
-def pair(a: Program, b: Program) -> Ports:
+def pair(a: Model, b: Model) -> Ports:
     """Pair inputs and outputs.
 
     Two files go by name, or by position where the names differ. Callers of a program tell its
@@ -174,7 +174,7 @@ def _operand(word: str, symbols: Mapping[str, int], default: int) -> int:
 
 
 def draws(
-    a: Program, b: Program, ports: Ports, shape: Shapes, given: Mapping[str, Array], seed: int
+    a: Model, b: Model, ports: Ports, shape: Shapes, given: Mapping[str, Array], seed: int
 ) -> list[dict[str, Array]]:
     """`draw`, and where it drew masks the same with nothing hidden.
 
@@ -188,8 +188,8 @@ def draws(
 
 
 def draw(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     shape: Shapes,
     given: Mapping[str, Array],
@@ -197,7 +197,20 @@ def draw(
     *,
     hide: bool = True,
 ) -> dict[str, Array]:
-    """Values for the inputs of the first model: normal floats, indices, masks of 0 and 1."""
+    """Values for the inputs of the first model: normal floats, indices, masks of 0 and 1.
+
+    Args:
+        a: the first model.
+        b: the second model; an index stays inside the tables of both.
+        ports: their inputs and outputs, paired.
+        shape: a size for each input.
+        given: inputs from the user, by name; they are taken as they are.
+        seed: of everything that is drawn.
+        hide: whether masks hide a part; else they are 1 everywhere.
+
+    Raises:
+        InputError: an input has a type that cannot be drawn.
+    """
     rng = np.random.default_rng(seed)
     bounds = [p.index_bounds() for p in (a, b)]
     values: dict[str, Array] = {}
@@ -229,7 +242,13 @@ def draw(
 
 
 def embedded(ar: Arithmetic, values: Mapping[str, Array], seed: int) -> dict[str, Tensor]:
-    """The inputs in an arithmetic: exact numbers in float64, a random point in a field."""
+    """The inputs in an arithmetic: exact numbers in float64, a random point in a field.
+
+    Args:
+        ar: the arithmetic.
+        values: arrays by name; integers and booleans are exact in any arithmetic.
+        seed: of the random point.
+    """
     rng = np.random.default_rng(seed)
     out: dict[str, Tensor] = {}
     for name, value in values.items():
@@ -247,13 +266,13 @@ def renamed(values: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
     return {q.name: values[p.name] for p, q in ports.inputs}
 
 
-def check_given(given: Mapping[str, Array], program: Program) -> None:
+def check_given(given: Mapping[str, Array], model: Model) -> None:
     """Refuse user inputs that are no inputs of the model, or of the wrong type or rank."""
-    ports = {p.name: p for p in program.inputs}
+    ports = {p.name: p for p in model.inputs}
     for name, value in given.items():
         port = ports.get(name)
         if port is None:
-            raise InputError(f"{name!r} is no input of {program.label}; it has {', '.join(ports)}")
+            raise InputError(f"{name!r} is no input of {model.label}; it has {', '.join(ports)}")
         if port.dtype not in ("unknown", str(value.dtype)):
             raise InputError(f"input {name} must be {port.dtype}, not {value.dtype}")
         if port.shape is not None and (
@@ -265,8 +284,8 @@ def check_given(given: Mapping[str, Array], program: Program) -> None:
             raise InputError(f"input {name} must be {_text(port)}, not {list(value.shape)}")
 
 
-def truth(program: Program, values: Mapping[str, Array]) -> dict[str, Array]:
-    """The outputs in float64."""
+def truth(model: Model, values: Mapping[str, Array]) -> dict[str, Array]:
+    """The outputs in float64, by name."""
     ar = Float64()
-    outputs = program.run(ar, embedded(ar, values, 0))
+    outputs = model.run(ar, embedded(ar, values, 0))
     return {name: np.asarray(value) for name, value in outputs.items()}

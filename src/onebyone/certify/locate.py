@@ -15,7 +15,13 @@ from onebyone.dialects.protocol import Step
 
 @dataclass(frozen=True)
 class Run:
-    """A run of one model: its nodes in order, fingerprints of values, names of the outputs."""
+    """A run of one model.
+
+    Attributes:
+        steps: its nodes in order.
+        prints: a fingerprint of each value by name, which ignores order and shape.
+        outputs: names of the outputs.
+    """
 
     steps: Sequence[Step]
     prints: Mapping[str, int] | Mapping[str, str]

@@ -14,11 +14,11 @@ values. Functions are chosen so that exact identities of the reals hold where ne
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 
+from onebyone.certify.residues import POWER_OFFSET, inverses, key_of, mix, powers_of_two
 from onebyone.kernels.arithmetic import (
     FUNCTIONS,
     INTEGRAL,
@@ -28,9 +28,6 @@ from onebyone.kernels.arithmetic import (
     Tensor,
 )
 
-# (safe prime below 2**21, one of its primitive roots); tests/certify checks both facts.
-PRIMES: tuple[tuple[int, int], ...] = ((2097143, 5), (2096867, 2), (2096687, 5))
-
 # Sums of this many products of two residues stay below 2**52.
 _EXACT_TERMS = 4096
 # Real values are carried along up to this many elements: scales, masks, resize weights.
@@ -39,7 +36,6 @@ _BLOCK = 1 << 15
 # Masks hide scores with minus infinity or with the most negative number of their type (float32,
 # bfloat16): one number here.
 _LARGEST = (3.4028234663852886e38, 3.3895313892515355e38)
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 class Field(Arithmetic):
@@ -81,7 +77,7 @@ class Field(Arithmetic):
         return whole.view(np.uint64)
 
     def _hash(self, name: str, x: Array) -> Array:
-        mixed = mix(self._canonical(x), _key(name, self.prime, self._seed))
+        mixed = mix(self._canonical(x), key_of(name, self.prime, self._seed))
         # The high 32 bits times p, divided by 2**32: a residue, uniform up to 2**-11.
         mixed = (mixed >> np.uint64(32)) * np.uint64(self.prime) >> np.uint64(32)
         return mixed.astype(np.float64) - self.prime // 2
@@ -122,14 +118,14 @@ class Field(Arithmetic):
                 finite &= ~np.isin(np.abs(values), _LARGEST)
         usual = bool(finite.all())
         fraction, exponent = np.frexp(values if usual else np.where(finite, values, 0.0))
-        powers = _powers_of_two(self.prime)
+        powers = powers_of_two(self.prime)
         # 53 bits in two pieces, so that each times a power of two stays exact.
         scaled = fraction.astype(np.float64) * 2.0**27
         high = np.trunc(scaled)
-        out = self._reduce(self._reduce(high) * powers[exponent + (_POWER_OFFSET - 27)])
+        out = self._reduce(self._reduce(high) * powers[exponent + (POWER_OFFSET - 27)])
         if values.dtype.itemsize > 4:
             low = self._reduce((scaled - high) * 2.0**26)
-            out = self._reduce(out + self._reduce(low * powers[exponent + (_POWER_OFFSET - 53)]))
+            out = self._reduce(out + self._reduce(low * powers[exponent + (POWER_OFFSET - 53)]))
         if not usual:
             infinite = self._hash("infinity", np.zeros(()))
             hidden = ~finite & ~np.isnan(values)
@@ -170,7 +166,7 @@ class Field(Arithmetic):
         x = self._of(a)
         with np.errstate(divide="ignore"):
             real = None if x.real is None else np.reciprocal(x.real)
-        inverse = _inverses(self.prime, self._root)[self._canonical(x.residue)]
+        inverse = inverses(self.prime, self._root)[self._canonical(x.residue)]
         return self._make(inverse.astype(np.float64), real, x.degree)
 
     def div(self, a: Tensor, b: Tensor) -> Element:
@@ -250,7 +246,7 @@ class Field(Arithmetic):
         self.depth += 1
         for e in elements:
             self.decided = (self.decided + self.fingerprint(e)) & 0xFFFFFFFFFFFFFFFF
-        key = _key("order", self.prime, self._seed)
+        key = key_of("order", self.prime, self._seed)
         return [mix(self._canonical(e.residue), key) for e in elements]
 
     def rounded(self, x: Tensor) -> Element:
@@ -258,11 +254,11 @@ class Field(Arithmetic):
 
     def looked_up(self, table: Tensor, axis: int) -> None:
         canonical = self._canonical(self._of(table).residue)
-        hashed = mix(canonical, _key("fingerprint", self.prime, 0))
+        hashed = mix(canonical, key_of("fingerprint", self.prime, 0))
         others = tuple(a for a in range(hashed.ndim) if a != axis % hashed.ndim)
         rows = hashed.sum(axis=others, dtype=np.uint64)
         # Each row with its place: the index is the same in both models.
-        places = mix(rows + np.arange(rows.size, dtype=np.uint64), _key("row", self.prime, 0))
+        places = mix(rows + np.arange(rows.size, dtype=np.uint64), key_of("row", self.prime, 0))
         self.decided = (self.decided + int(places.sum(dtype=np.uint64))) & 0xFFFFFFFFFFFFFFFF
 
     def steered(self, where: str) -> None:
@@ -271,26 +267,7 @@ class Field(Arithmetic):
     def fingerprint(self, x: Tensor) -> int:
         """A number that depends on the elements of ``x`` and not on their order."""
         canonical = self._canonical(self._of(x).residue)
-        return int(mix(canonical, _key("fingerprint", self.prime, 0)).sum(dtype=np.uint64))
-
-
-def mix(x: Array, key: int) -> Array:
-    """A keyed bijection of 64-bit words (the finaliser of SplitMix64, Steele et al. 2014)."""
-    # Arrays wrap around silently, numpy scalars warn of it.
-    out = np.asarray(x + np.uint64(key))
-    out ^= out >> np.uint64(30)
-    out *= _MIX[0]
-    out ^= out >> np.uint64(27)
-    out *= _MIX[1]
-    out ^= out >> np.uint64(31)
-    return out
-
-
-def _key(name: str, prime: int, seed: int) -> int:
-    key = seed * 0x9E3779B97F4A7C15 + prime
-    for byte in name.encode():
-        key = (key ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-    return key
+        return int(mix(canonical, key_of("fingerprint", self.prime, 0)).sum(dtype=np.uint64))
 
 
 def _few(real: Array | None) -> Array | None:
@@ -308,29 +285,3 @@ def _exact_root(root: Array, square: Array) -> bool:
     """Whether ``root`` is the exact square root: few bits, so that squaring does not round."""
     short = root.astype(np.float32).astype(np.float64)
     return bool(np.all(short == root) and np.all(root * root == square))
-
-
-_POWER_OFFSET = 1200
-
-
-@cache
-def _powers_of_two(prime: int) -> Array:
-    """2**e mod p, balanced, at index e + 1200."""
-    values = [pow(2, e, prime) for e in range(-_POWER_OFFSET, _POWER_OFFSET)]
-    balanced = [v - prime if v > prime // 2 else v for v in values]
-    return np.array(balanced, np.float64)
-
-
-@cache
-def _inverses(prime: int, root: int) -> Array:
-    """The inverse of every residue in [0, p), balanced; that of zero is zero."""
-    powers = np.ones(1, np.int64)
-    step = root
-    while powers.size < prime - 1:
-        powers = np.concatenate([powers, powers * step % prime])
-        step = step * step % prime
-    powers = powers[: prime - 1]
-    table = np.zeros(prime, np.int32)
-    inverse = powers[(prime - 1 - np.arange(prime - 1)) % (prime - 1)]
-    table[powers] = np.where(inverse > prime // 2, inverse - prime, inverse)
-    return table

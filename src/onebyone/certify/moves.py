@@ -24,7 +24,13 @@ _MAX_SLICES = 64
 
 @dataclass(frozen=True)
 class Move:
-    """``target = source.reshape(split).transpose(order).reshape(target.shape)``."""
+    """``target = source.reshape(split).transpose(order).reshape(target.shape)``.
+
+    Attributes:
+        split: the shape whose axes are permuted, as many elements as the source has.
+        order: for each axis of the result the axis of ``split`` that it is.
+        reshaped: whether source and target have different shapes.
+    """
 
     split: tuple[int, ...]
     order: tuple[int, ...]
@@ -32,14 +38,17 @@ class Move:
 
     @property
     def kind(self) -> str:
+        """``same``, ``reshape`` or ``permute``."""
         if self.order == tuple(range(len(self.order))):
             return "reshape" if self.reshaped else "same"
         return "permute"
 
     def apply(self, source: Array) -> Array:
+        """The elements in the order of the target; its shape is ``split``, permuted."""
         return source.reshape(self.split).transpose(self.order)
 
     def text(self, name: str) -> str:
+        """The move in words, for a source called ``name``."""
         if self.kind == "permute":
             return f"{name} as {list(self.split)}, axes permuted to {list(self.order)}"
         return f"{name} reshaped" if self.kind == "reshape" else name
@@ -47,7 +56,15 @@ class Move:
 
 @dataclass(frozen=True)
 class Near:
-    """A changed copy: ``count`` of ``total`` elements differ, the first at flat ``index``."""
+    """A changed copy of a source, or of a part of it.
+
+    Attributes:
+        count: number of elements that differ.
+        total: number of all elements.
+        index: flat position of the first that differs, in the target.
+        move: from the part of the source to the target.
+        slices: the part: one slice for each axis of the source.
+    """
 
     count: int
     total: int
@@ -66,7 +83,12 @@ class Near:
 
 
 def find(source: Array, target: Array) -> Move | None:
-    """The move that takes ``source`` to ``target``, bit for bit, if there is one."""
+    """The move that takes ``source`` to ``target``, bit for bit, if there is one.
+
+    Args:
+        source: bits of the elements as unsigned integers, of any shape.
+        target: the same, of any shape.
+    """
     if source.dtype.kind in "OUSc":
         same = source.shape == target.shape and bool(np.all(source == target))
         return Move(source.shape, tuple(range(source.ndim)), False) if same else None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from onebyone.certify.inputs import embedded
-from onebyone.dialects.protocol import Program
+from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array, Float64, Tensor
 
 # Deviations of simulated runs scatter; the true error stays below eight times their maximum.
@@ -22,7 +22,7 @@ UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat1
 
 
 def spread(
-    program: Program,
+    model: Model,
     values: Mapping[str, Array],
     exact: Mapping[str, Array],
     *,
@@ -34,13 +34,16 @@ def spread(
     """The largest deviation from ``exact`` of each output under simulated rounding.
 
     Args:
-        program: the model.
-        values: its inputs.
-        exact: its outputs in float64.
+        model: the model.
+        values: its inputs by name.
+        exact: its outputs in float64 by name.
         unit: unit roundoff of every operator; that of its own dtype by default.
         constants: relative errors that named constants carry, besides.
         scalars: relative error that every constant of one element carries.
         seed: of the simulated errors.
+
+    Returns:
+        For each output an absolute error, in the unit of the output.
     """
     worst = dict.fromkeys(exact, 0.0)
     for run in range(RUNS):
@@ -52,7 +55,7 @@ def spread(
             error = max((constants or {}).get(name, 0.0), scalars if real.size == 1 else 0.0)
             return real * (1.0 + error * rng.uniform(-1.0, 1.0, real.shape)) if error else real
 
-        outputs = program.run(ar, embedded(ar, values, 0), embed=embed)
+        outputs = model.run(ar, embedded(ar, values, 0), embed=embed)
         for name, value in outputs.items():
             worst[name] = max(worst[name], deviation(np.asarray(value), exact[name]))
     return worst

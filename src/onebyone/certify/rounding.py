@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from onebyone.certify.certificate import Layer, Verdict, Witness
+from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.inputs import Ports, Shapes, draws, renamed, shapes, truth
 from onebyone.certify.noise import SAFETY, deviation, spread
-from onebyone.dialects.protocol import Program, RuntimeRefusesError, RuntimeUnableError, Session
+from onebyone.dialects.protocol import Model, RuntimeRefusesError, RuntimeUnableError, Session
 from onebyone.kernels.arithmetic import Array
 from onebyone.kernels.errors import ExecutionError, UnsupportedError
 
@@ -27,8 +27,8 @@ _ORDER = (Verdict.DIFFERS, Verdict.UNDECIDED, Verdict.PROVED)
 
 
 def check(
-    a: Program, b: Program, ports: Ports, given: Mapping[str, Array], *, seed: int = 0
-) -> Layer:
+    a: Model, b: Model, ports: Ports, given: Mapping[str, Array], *, seed: int = 0
+) -> Finding:
     """Measure the error of both models on the same inputs.
 
     Args:
@@ -42,20 +42,20 @@ def check(
     try:
         layer = _check(a, b, ports, given, seed)
     except (RuntimeUnableError, UnsupportedError) as error:
-        layer = Layer("rounding", Verdict.UNDECIDED, f"not understood: {error}")
-    return Layer(
+        layer = Finding("rounding", Verdict.UNDECIDED, f"not understood: {error}")
+    return Finding(
         "rounding", layer.verdict, layer.summary, layer.evidence, layer.witness,
         time.monotonic() - start,
     )  # fmt: skip
 
 
-def _check(a: Program, b: Program, ports: Ports, given: Mapping[str, Array], seed: int) -> Layer:
+def _check(a: Model, b: Model, ports: Ports, given: Mapping[str, Array], seed: int) -> Finding:
     with ExitStack() as stack:
         try:
             first = _load(a, stack)
         except RuntimeRefusesError as error:
             text = f"{a.runtime} refuses the first model: {error}"
-            return Layer("rounding", Verdict.UNDECIDED, text)
+            return Finding("rounding", Verdict.UNDECIDED, text)
         try:
             second = _load(b, stack)
         except RuntimeRefusesError as error:
@@ -65,37 +65,37 @@ def _check(a: Program, b: Program, ports: Ports, given: Mapping[str, Array], see
         return _measure(a, b, ports, given, seed, first, second)
 
 
-def _load(program: Program, stack: ExitStack) -> list[Session]:
+def _load(model: Model, stack: ExitStack) -> list[Session]:
     sessions: list[Session] = []
-    for mode in program.modes:
-        sessions.append(program.session(mode))
+    for mode in model.modes:
+        sessions.append(model.session(mode))
         stack.callback(sessions[-1].close)
     return sessions
 
 
-def _modes(a: Program, b: Program) -> list[tuple[str, int, int]]:
+def _modes(a: Model, b: Model) -> list[tuple[str, int, int]]:
     """Runs that are compared: a name, and the mode of each model; the last one stands for more."""
-    found: list[tuple[str, int, int]] = []
+    modes: list[tuple[str, int, int]] = []
     for n in range(max(len(a.modes), len(b.modes))):
-        i, j = (min(n, len(program.modes) - 1) for program in (a, b))
+        i, j = (min(n, len(model.modes) - 1) for model in (a, b))
         names = dict.fromkeys((a.modes[i], b.modes[j]))
-        found.append((" and ".join(names), i, j))
-    return found
+        modes.append((" and ".join(names), i, j))
+    return modes
 
 
 def _measure(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     given: Mapping[str, Array],
     seed: int,
     first: list[Session],
     second: list[Session],
-) -> Layer:
+) -> Finding:
     reason = "no size of the dynamic dimensions was found that both models run"
     failed: list[str] = []
     for shape in shapes(ports, given):
-        layers: list[Layer] = []
+        layers: list[Finding] = []
         try:
             for values in draws(a, b, ports, shape, given, seed):
                 mine = [session.run(values) for session in first]
@@ -115,11 +115,11 @@ def _measure(
             return min(layers, key=lambda layer: _ORDER.index(layer.verdict))
     if failed:
         return _failure(b, failed[0])
-    return Layer("rounding", Verdict.UNDECIDED, reason)
+    return Finding("rounding", Verdict.UNDECIDED, reason)
 
 
-def _failure(b: Program, why: str) -> Layer:
-    return Layer("rounding", Verdict.DIFFERS, why, {}, Witness("failure", "runs", b.label, why))
+def _failure(b: Model, why: str) -> Finding:
+    return Finding("rounding", Verdict.DIFFERS, why, {}, Witness("failure", "runs", b.label, why))
 
 
 def _sizes(shape: Shapes) -> str:
@@ -127,8 +127,8 @@ def _sizes(shape: Shapes) -> str:
 
 
 def _compare(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     values: Mapping[str, Array],
     shape: Shapes,
@@ -136,14 +136,14 @@ def _compare(
     mine: list[dict[str, Array]],
     theirs: list[dict[str, Array]],
     seed: int,
-) -> Layer:
+) -> Finding:
     evidence: dict[str, Any] = {
         "sizes": {name: list(size) for name, size in shape.sizes.items()},
         "seed": seed,
         "outputs": {},
     }
     if not sum(v.size for v in exact.values()):
-        return Layer("rounding", Verdict.UNDECIDED, "the outputs have no elements", evidence)
+        return Finding("rounding", Verdict.UNDECIDED, "the outputs have no elements", evidence)
     expected = spread(a, values, exact)
     modes = _modes(a, b)
     names = [name for name, _, _ in modes]
@@ -153,7 +153,7 @@ def _compare(
         }
         for p, q in ports.outputs
     }
-    own = dict.fromkeys(expected, 0.0)
+    expected_in_b = dict.fromkeys(expected, 0.0)
     if any(
         errors[name][mode]["max"][1] > SAFETY * expected[name] for name in errors for mode in names
     ):
@@ -161,7 +161,7 @@ def _compare(
         double = any(p.dtype == "float64" for p, _ in (*ports.inputs, *ports.outputs))
         # A file's attributes have float32, also where its tensors have more; a program's do not.
         coarse = double and a.positional != b.positional
-        own = _own_spread(b, ports, values, 2.0**-24 if coarse else None)
+        expected_in_b = _spread_in_b(b, ports, values, 2.0**-24 if coarse else None)
     worst: tuple[float, str] | None = None
     unusable: list[str] = []
     for p, q in ports.outputs:
@@ -169,7 +169,7 @@ def _compare(
         if real.dtype.kind == "f" and not np.isfinite(real).all():
             unusable.append(f"{p.name} is not finite on these inputs")
             continue
-        bound = SAFETY * max(expected[p.name], own[p.name])
+        bound = SAFETY * max(expected[p.name], expected_in_b[p.name])
         entry: dict[str, Any] = {"bound": bound, **errors[p.name]}
         evidence["outputs"][p.name] = entry
         for mode in names:
@@ -185,20 +185,20 @@ def _compare(
                 worst = (error_b, _text(p.name, mode, entry))
     if unusable or worst is None:
         text = unusable[0] if unusable else "no output could be compared"
-        return Layer("rounding", Verdict.UNDECIDED, text, evidence)
-    return Layer("rounding", Verdict.PROVED, worst[1], evidence)
+        return Finding("rounding", Verdict.UNDECIDED, text, evidence)
+    return Finding("rounding", Verdict.PROVED, worst[1], evidence)
 
 
-def _own_spread(
-    b: Program, ports: Ports, values: Mapping[str, Array], unit: float | None
+def _spread_in_b(
+    b: Model, ports: Ports, values: Mapping[str, Array], unit: float | None
 ) -> dict[str, float]:
     """The second model's spread, under the names of the first."""
     other = renamed(values, ports)
     try:
-        own = spread(b, other, truth(b, other), unit=unit)
+        spreads = spread(b, other, truth(b, other), unit=unit)
     except (UnsupportedError, ExecutionError):
         return {p.name: 0.0 for p, _ in ports.outputs}
-    return {p.name: own[q.name] for p, q in ports.outputs}
+    return {p.name: spreads[q.name] for p, q in ports.outputs}
 
 
 def _errors(mine: Array, theirs: Array, exact: Array) -> dict[str, Any]:
@@ -230,8 +230,8 @@ def _difference(
     entry: Mapping[str, Any],
     values: Mapping[str, Array],
     evidence: dict[str, Any],
-) -> Layer:
+) -> Finding:
     text = _text(name, mode, entry)
     drawn = {n: f"{v.dtype}{list(v.shape)}" for n, v in values.items()}
     evidence["inputs"] = drawn
-    return Layer("rounding", Verdict.DIFFERS, text, evidence, Witness("input", name, other, text))
+    return Finding("rounding", Verdict.DIFFERS, text, evidence, Witness("input", name, other, text))

@@ -11,27 +11,27 @@ import time
 from typing import Any
 
 from onebyone.certify import locate
-from onebyone.certify.certificate import Layer, Verdict
-from onebyone.dialects.protocol import Form, Program
+from onebyone.certify.certificate import Finding, Verdict
+from onebyone.dialects.protocol import CanonicalForm, Model
 
 
-def check(a: Program, b: Program) -> Layer:
+def check(a: Model, b: Model) -> Finding:
     """Compare the canonical forms of two models."""
     start = time.monotonic()
     try:
         by_position = a.positional or b.positional
-        first, second = (program.form(by_position=by_position) for program in (a, b))
+        first, second = (model.form(by_position=by_position) for model in (a, b))
     # Whatever a strange file does to the lift, the other layers can still answer.
     except Exception as error:
         text = f"the canonical form could not be computed: {type(error).__name__}: {error}"
-        return Layer("structure", Verdict.UNDECIDED, text, seconds=time.monotonic() - start)
+        return Finding("structure", Verdict.UNDECIDED, text, seconds=time.monotonic() - start)
     layer = _compare(a, b, first, second)
-    return Layer(
+    return Finding(
         layer.name, layer.verdict, layer.summary, layer.evidence, None, time.monotonic() - start
     )
 
 
-def _compare(a: Program, b: Program, first: Form, second: Form) -> Layer:
+def _compare(a: Model, b: Model, first: CanonicalForm, second: CanonicalForm) -> Finding:
     shared = len(set(first.values.values()) & set(second.values.values()))
     evidence: dict[str, Any] = {
         "outputs": [list(first.outputs), list(second.outputs)],
@@ -41,12 +41,12 @@ def _compare(a: Program, b: Program, first: Form, second: Form) -> Layer:
         "assumed": sorted({*first.assumed, *second.assumed}),
     }
     if not first.outputs:
-        return Layer("structure", Verdict.UNDECIDED, "the models have no outputs", evidence)
+        return Finding("structure", Verdict.UNDECIDED, "the models have no outputs", evidence)
     if first.outputs == second.outputs:
         text = f"{len(first.outputs)} outputs have the same canonical form, {shared} values in all"
         assumed = ", ".join(evidence["assumed"])
         text += f"; assumed: {assumed}" if assumed else ""
-        return Layer("structure", Verdict.PROVED, text, evidence)
+        return Finding("structure", Verdict.PROVED, text, evidence)
     names = [(p.name, q.name) for p, q in zip(a.inputs, b.inputs, strict=False)]
     where = locate.first_difference(
         locate.Run(first.steps, first.values, [p.name for p in a.outputs]),
@@ -57,4 +57,4 @@ def _compare(a: Program, b: Program, first: Form, second: Form) -> Layer:
     text = f"the forms part at {where.second} (in the first model: {where.first})"
     if evidence["taken_as_they_are"]:
         text += f"; not understood: {', '.join(evidence['taken_as_they_are'])}"
-    return Layer("structure", Verdict.UNDECIDED, text, evidence)
+    return Finding("structure", Verdict.UNDECIDED, text, evidence)

@@ -10,13 +10,21 @@ import numpy as np
 from onebyone.certify import folded as computed
 from onebyone.certify.inputs import Ports, embedded, renamed
 from onebyone.certify.modular import Field
-from onebyone.dialects.protocol import Embed, Program, Step
+from onebyone.dialects.protocol import Embed, Model, Step
 from onebyone.kernels.arithmetic import Array, Element, Tensor
 
 
 @dataclass
 class Trace:
-    """One run: its outputs, a fingerprint of each value on the way, and values to be kept."""
+    """One run modulo a prime.
+
+    Attributes:
+        outputs: by name; residues of data, exact integers and booleans.
+        ar: the field, with what it counted on the way.
+        steps: the nodes that were run, in order.
+        prints: a fingerprint of each value by name, which does not depend on order or shape.
+        kept: the values that were asked for by name.
+    """
 
     outputs: dict[str, Tensor]
     ar: Field
@@ -27,7 +35,16 @@ class Trace:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """An output that differs: element ``index`` is ``first`` and ``second`` modulo ``prime``."""
+    """An output that differs: element ``index`` is ``first`` and ``second`` modulo ``prime``.
+
+    Attributes:
+        output: its name in the first model.
+        other: its name in the second.
+        index: position of the first element that differs, one number for each axis.
+        first: that element's residue in the first model, in [0, p).
+        second: the same in the second.
+        prime: the prime p.
+    """
 
     output: str
     other: str
@@ -42,7 +59,7 @@ class Mismatch:
 
 
 def trace(
-    program: Program,
+    model: Model,
     values: Mapping[str, Array],
     prime: tuple[int, int],
     seed: int,
@@ -51,36 +68,52 @@ def trace(
     keep: Collection[str] = (),
     embed: Callable[[Field], Embed] | None = None,
 ) -> Trace:
-    """One run modulo a prime; with ``follow`` every value leaves its fingerprint."""
+    """One run modulo a prime.
+
+    Args:
+        model: what is run.
+        values: its inputs by name; floats give their shape alone.
+        prime: a prime and a primitive root of it, as in `PRIMES`.
+        seed: of the random point and of the hashes.
+        deadline: ``time.monotonic()`` after which the run stops.
+        follow: whether every value leaves its fingerprint.
+        keep: names of the values that are kept.
+        embed: how constants enter the field; exactly by default.
+
+    Raises:
+        UnsupportedError: an operator is not understood.
+        ExecutionError: a node does not fit its operands.
+        OverBudgetError: the deadline has passed.
+    """
     ar = Field(*prime, seed)
-    found = Trace({}, ar)
+    run = Trace({}, ar)
 
     def observe(step: Step, results: list[Tensor | None]) -> None:
         for name, result in zip(step.outputs, results, strict=False):
             if name in keep:
-                found.kept[name] = result
+                run.kept[name] = result
         if not follow:
             return
-        found.steps.append(step)
+        run.steps.append(step)
         for name, result in zip(step.outputs, results, strict=False):
             if isinstance(result, Element) or (
                 isinstance(result, np.ndarray) and (result.dtype.kind == "b" or result.ndim > 1)
             ):
-                found.prints[name] = ar.fingerprint(result)
+                run.prints[name] = ar.fingerprint(result)
 
-    found.outputs = program.run(
+    run.outputs = model.run(
         ar,
         embedded(ar, values, seed),
         deadline=deadline,
         observe=observe if follow or keep else None,
         embed=None if embed is None else embed(ar),
     )
-    return found
+    return run
 
 
 def run_both(
-    a: Program,
-    b: Program,
+    a: Model,
+    b: Model,
     ports: Ports,
     values: Mapping[str, Array],
     prime: tuple[int, int],
@@ -89,14 +122,26 @@ def run_both(
     folds: computed.Folds,
     follow: bool = False,
 ) -> tuple[Trace, Trace]:
-    """A run of each; constants of a file that are values of a program get these values."""
+    """A run of each; constants of a file that are values of a program get these values.
+
+    Args:
+        a: the first model.
+        b: the second model.
+        ports: their inputs and outputs, paired.
+        values: inputs of the first model by name.
+        prime: a prime and a primitive root of it.
+        seed: of the random point and of the hashes.
+        deadline: ``time.monotonic()`` after which a run stops.
+        folds: which constant of the file is which value of the program.
+        follow: whether every value leaves its fingerprint.
+    """
     models = [(a, values), (b, renamed(values, ports))]
     order = (0, 1) if a.positional else (1, 0)
-    (first, own), (second, other) = (models[i] for i in order)
+    (first, first_values), (second, second_values) = (models[i] for i in order)
     keep = set(folds.values.values())
-    one = trace(first, own, prime, seed, deadline, follow, keep)
+    one = trace(first, first_values, prime, seed, deadline, follow, keep)
     embed = (lambda ar: folds.embed(ar, one.kept)) if keep else None
-    two = trace(second, other, prime, seed, deadline, follow, embed=embed)
+    two = trace(second, second_values, prime, seed, deadline, follow, embed=embed)
     return (one, two) if a.positional else (two, one)
 
 

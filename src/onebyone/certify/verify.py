@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onebyone.certify import field, rounding, structure, weights
-from onebyone.certify.certificate import Certificate, Layer, Verdict, Witness
+from onebyone.certify.certificate import Certificate, Finding, Verdict, Witness
 from onebyone.certify.inputs import Ports, SignatureError, check_given, pair
-from onebyone.dialects.protocol import Program
+from onebyone.dialects.protocol import Model
 from onebyone.dialects.registry import opened
 from onebyone.errors import InputError
 from onebyone.kernels.arithmetic import Array
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from torch.export import ExportedProgram
 
-    Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model | ExportedProgram
+    ModelLike = str | os.PathLike[str] | onnx.ModelProto | ir.Model | ExportedProgram
 
 # Called with the name of a layer when it starts.
 Progress = Callable[[str], None]
 
 
 def verify(
-    a: Model,
-    b: Model,
+    a: ModelLike,
+    b: ModelLike,
     *,
     inputs: Mapping[str, Array] | str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -88,15 +88,15 @@ def verify(
 
 
 def _run(
-    first: Program,
-    second: Program,
+    first: Model,
+    second: Model,
     ports: Ports,
     given: Mapping[str, Array],
     seed: int,
     seconds: float,
     folded: Mapping[str, float],
     tell: Progress,
-) -> tuple[Layer, Layer]:
+) -> tuple[Finding, Finding]:
     tell("field")
     values = field.check(first, second, ports, given, seed=seed, seconds=seconds, folded=folded)
     tell("rounding")
@@ -104,7 +104,7 @@ def _run(
     return _reconciled(values, errors, (first, second)), errors
 
 
-def _reconciled(values: Layer, errors: Layer, models: tuple[Program, Program]) -> Layer:
+def _reconciled(values: Finding, errors: Finding, models: tuple[Model, Model]) -> Finding:
     """``field``, withdrawn where the real runtime contradicts it.
 
     A difference in float64 that is larger than the runtime's own errors, and that the runtime does
@@ -118,22 +118,22 @@ def _reconciled(values: Layer, errors: Layer, models: tuple[Program, Program]) -
         return values
     runtimes = " and ".join(dict.fromkeys(model.runtime for model in models))
     text = f"the interpreter finds outputs {gap:.1e} apart and {runtimes} does not; please report"
-    return Layer("field", Verdict.UNDECIDED, text, values.evidence, None, values.seconds)
+    return Finding("field", Verdict.UNDECIDED, text, values.evidence, None, values.seconds)
 
 
-def _too_large(largest: int) -> tuple[Layer, Layer]:
+def _too_large(largest: int) -> tuple[Finding, Finding]:
     """Running a model of many gigabytes is the user's decision."""
     why = f"the weights exceed {largest / 1e9:.3g} GB; `onebyone verify` runs the models"
-    field_, rounding_ = (Layer(name, Verdict.UNDECIDED, why) for name in ("field", "rounding"))
+    field_, rounding_ = (Finding(name, Verdict.UNDECIDED, why) for name in ("field", "rounding"))
     return field_, rounding_
 
 
-def _unlike(why: str) -> tuple[Layer, Layer]:
+def _unlike(why: str) -> tuple[Finding, Finding]:
     """Models with other inputs or outputs differ before anything is computed."""
     start = time.monotonic()
     witness = Witness("signature", "inputs and outputs", "inputs and outputs", why)
     return tuple(  # pyright: ignore[reportReturnType]
-        Layer(name, Verdict.DIFFERS, why, {}, witness, time.monotonic() - start)
+        Finding(name, Verdict.DIFFERS, why, {}, witness, time.monotonic() - start)
         for name in ("field", "rounding")
     )
 

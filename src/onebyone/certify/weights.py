@@ -1,9 +1,8 @@
 """The layer ``weights``: every constant of the second model is one of the first, moved.
 
-Constants are compared as raw bits, never as numbers. A key that ignores order (the sum of a hash
-of each element) finds candidates in linear time; since it is additive, the keys of slices are
-differences of running sums, so splits and joins along any axis are found without a search.
-The axes' permutation is then tried on a few elements and verified on all.
+Constants are compared as raw bits, never as numbers. A key that ignores order (see
+`onebyone.certify.keys`) finds candidates in linear time, splits and joins along any axis without a
+search. The axes' permutation is then tried on a few elements and verified on all.
 """
 
 from __future__ import annotations
@@ -11,67 +10,33 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from onebyone.certify import moves
-from onebyone.certify.certificate import Layer, Verdict, Witness
-from onebyone.certify.modular import mix
+from onebyone.certify.certificate import Finding, Verdict, Witness
+from onebyone.certify.keys import WORD, Keyed, keyed
 from onebyone.certify.noise import UNITS
-from onebyone.dialects.protocol import Constant, Program
+from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array
 
-_BLOCK = 1 << 16
-_WORD = (1 << 64) - 1
-_KEY = 0x2545F4914F6CDD1D
 # Rounding of a constant that some tool computed anew: a few units in the last place.
 _FOLDED_ULPS = 4.0
-_EXACT = ("int", "uint", "bool")
-
-
-@dataclass
-class Item:
-    """A constant with its order-free key."""
-
-    constant: Constant
-    key: int
-    used: bool = False
-    _lines: list[Array] | None = field(default=None, repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.constant.name
-
-    @property
-    def is_real(self) -> bool:
-        return not self.constant.dtype.startswith(_EXACT)
-
-    def bits(self) -> Array:
-        return self.constant.read().reshape(self.constant.shape)
-
-    def lines(self) -> list[Array]:
-        """For each axis the running sum of the keys of its indices, from zero."""
-        if self._lines is None:
-            hashed = mix(self.bits().astype(np.uint64), _KEY)
-            self._lines = []
-            for axis in range(hashed.ndim):
-                others = tuple(a for a in range(hashed.ndim) if a != axis)
-                rows = hashed.sum(axis=others, dtype=np.uint64)
-                self._lines.append(np.concatenate([np.zeros(1, np.uint64), rows.cumsum()]))
-        return self._lines
 
 
 @dataclass(frozen=True)
-class Finding:
+class Origin:
     """Where a constant of the second model comes from.
 
     Attributes:
+        name: the constant's name.
         how: ``same``, ``reshape``, ``permute``, ``split``, ``join``, ``invented``, ``unmatched``,
             ``reordered`` (the same elements in an order that no permutation of axes explains) or
             ``changed``.
         text: the map, or the fact, in words.
+        witness: what shows a difference, where ``how`` is ``changed``.
     """
 
     name: str
@@ -82,59 +47,63 @@ class Finding:
 
 @dataclass(frozen=True)
 class Weights:
-    """The layer, and what the others need to know of constants that were not found."""
+    """The layer, and what the others need to know of constants that were not found.
 
-    layer: Layer
+    Attributes:
+        layer: the layer's answer.
+        folded: constants of the second model that are none of the first's, by name, with the
+            relative error that rounding may have put into each element.
+    """
+
+    layer: Finding
     folded: dict[str, float]
 
 
-def check(a: Program, b: Program) -> Weights:
+def check(a: Model, b: Model) -> Weights:
     """Find each constant of ``b`` in ``a``."""
     start = time.monotonic()
     # An exporter computes with weights (a folded batch norm): most elements may stay as they are.
     across = a.positional != b.positional
-    first = [_item(c) for c in a.constants()]
-    second = [_item(c) for c in b.constants()]
-    index: dict[tuple[str, int, int], list[Item]] = defaultdict(list)
+    first = [keyed(c) for c in a.constants()]
+    second = [keyed(c) for c in b.constants()]
+    index: dict[tuple[str, int, int], list[Keyed]] = defaultdict(list)
     for item in first:
-        index[_class(item)].append(item)
-    findings: dict[str, Finding] = {}
-    missing: list[Item] = []
+        index[item.signature].append(item)
+    origins: dict[str, Origin] = {}
+    missing: list[Keyed] = []
     for item in second:
-        found = _whole(item, index.get(_class(item), []))
-        if found is None:
+        origin = _whole(item, index.get(item.signature, []))
+        if origin is None:
             missing.append(item)
         else:
-            findings[item.name] = found
+            origins[item.name] = origin
     missing_keys = {id(item) for item in missing}
     for item in missing:
-        findings[item.name] = (
+        origins[item.name] = (
             _invented(item)
             or _split(item, first)
             or _join(item, first)
             or _changed(item, first, named=across)
-            or Finding(
-                item.name, "unmatched", f"no constant of the first model holds {_what(item)}"
-            )
+            or Origin(item.name, "unmatched", f"no constant of the first model holds {_what(item)}")
         )
     folded = {
         item.name: _FOLDED_ULPS * UNITS.get(item.constant.dtype, 2.0**-4)
         for item in second
         if id(item) in missing_keys
         and item.is_real
-        and findings[item.name].how in ("invented", "unmatched", "changed", "reordered")
+        and origins[item.name].how in ("invented", "unmatched", "changed", "reordered")
     }
-    layer = _layer(list(findings.values()), first, time.monotonic() - start)
+    layer = _layer(list(origins.values()), first, time.monotonic() - start)
     return Weights(layer, folded)
 
 
-def _layer(findings: Sequence[Finding], first: Sequence[Item], seconds: float) -> Layer:
-    groups: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.how].append(finding)
+def _layer(origins: Sequence[Origin], first: Sequence[Keyed], seconds: float) -> Finding:
+    groups: dict[str, list[Origin]] = defaultdict(list)
+    for origin in origins:
+        groups[origin.how].append(origin)
     unused = [i.name for i in first if not i.used and i.is_real]
     evidence: dict[str, Any] = {
-        "map": {f.name: f.text for f in findings if f.how not in ("invented", "unmatched")},
+        "map": {f.name: f.text for f in origins if f.how not in ("invented", "unmatched")},
         "invented": [f.name for f in groups["invented"]],
         "unmatched": {f.name: f.text for f in groups["unmatched"] + groups["reordered"]},
         "not_in_second": unused,
@@ -150,44 +119,25 @@ def _layer(findings: Sequence[Finding], first: Sequence[Item], seconds: float) -
         counts += f"; {len(groups['invented'])} invented (scalars, shapes, fills)"
     if groups["changed"]:
         worst = groups["changed"][0]
-        return Layer("weights", Verdict.DIFFERS, worst.text, evidence, worst.witness, seconds)
+        return Finding("weights", Verdict.DIFFERS, worst.text, evidence, worst.witness, seconds)
     lost = groups["unmatched"] + groups["reordered"]
     if lost:
         text = f"{counts}; not found: {', '.join(f.name for f in lost[:5])}"
         text += f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-        return Layer("weights", Verdict.UNDECIDED, text, evidence, None, seconds)
-    return Layer("weights", Verdict.PROVED, counts, evidence, None, seconds)
+        return Finding("weights", Verdict.UNDECIDED, text, evidence, None, seconds)
+    return Finding("weights", Verdict.PROVED, counts, evidence, None, seconds)
 
 
-def _item(constant: Constant) -> Item:
-    return Item(constant, _key_of(constant.read()))
-
-
-def _key_of(bits: Array) -> int:
-    flat = bits.reshape(-1)
-    if flat.dtype.kind in "OUSc":
-        return hash(tuple(flat.tolist()))
-    total = 0
-    for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK].astype(np.uint64)
-        total += int(mix(block, _KEY).sum(dtype=np.uint64))
-    return total & _WORD
-
-
-def _class(item: Item) -> tuple[str, int, int]:
-    return item.constant.dtype, item.constant.size, item.key
-
-
-def _what(item: Item) -> str:
+def _what(item: Keyed) -> str:
     return f"{item.constant.dtype}{list(item.constant.shape)}"
 
 
-def _whole(item: Item, candidates: Sequence[Item]) -> Finding | None:
+def _whole(item: Keyed, candidates: Sequence[Keyed]) -> Origin | None:
     if not item.is_real or not item.constant.size:
         # Integers are shapes and indices: either the same, or made up by a rewrite.
         for other in candidates:
             if np.array_equal(other.bits(), item.bits()):
-                return Finding(item.name, "same", other.name)
+                return Origin(item.name, "same", other.name)
         return None
     if not candidates:
         return None
@@ -196,15 +146,15 @@ def _whole(item: Item, candidates: Sequence[Item]) -> Finding | None:
         move = moves.find(other.bits(), target)
         if move is not None:
             other.used = True
-            return Finding(item.name, move.kind, move.text(other.name))
+            return Origin(item.name, move.kind, move.text(other.name))
     candidates[0].used = True
-    return Finding(
+    return Origin(
         item.name, "reordered",
         f"the elements of {candidates[0].name} in an order that no permutation of axes explains",
     )  # fmt: skip
 
 
-def _split(item: Item, first: Sequence[Item]) -> Finding | None:
+def _split(item: Keyed, first: Sequence[Keyed]) -> Origin | None:
     """``item`` as a slice of a larger constant."""
     if item.constant.size < 2:
         return None
@@ -224,11 +174,11 @@ def _split(item: Item, first: Sequence[Item]) -> Finding | None:
                 if move is not None:
                     other.used = True
                     part = f"{other.name}[{begin}:{begin + length} of axis {axis}]"
-                    return Finding(item.name, "split", move.text(part))
+                    return Origin(item.name, "split", move.text(part))
     return None
 
 
-def _join(item: Item, first: Sequence[Item]) -> Finding | None:
+def _join(item: Keyed, first: Sequence[Keyed]) -> Origin | None:
     """``item`` as several constants one after the other along an axis."""
     size = item.constant.size
     parts = [
@@ -239,29 +189,29 @@ def _join(item: Item, first: Sequence[Item]) -> Finding | None:
         return None
     for axis, count in enumerate(item.constant.shape):
         sums, width = item.lines()[axis], size // count
-        begin, found = 0, list[tuple[Item, str]]()
+        begin, joined = 0, list[tuple[Keyed, str]]()
         while begin < count:
             step = _next_part(item, axis, begin, sums, width, parts)
             if step is None:
                 break
-            found.append((step[0], step[1]))
+            joined.append((step[0], step[1]))
             begin += step[2]
-        if begin == count and len(found) > 1:
-            for other, _ in found:
+        if begin == count and len(joined) > 1:
+            for other, _ in joined:
                 other.used = True
-            text = ", ".join(text for _, text in found)
-            return Finding(item.name, "join", f"join of {text} along axis {axis}")
+            text = ", ".join(text for _, text in joined)
+            return Origin(item.name, "join", f"join of {text} along axis {axis}")
     return None
 
 
 def _next_part(
-    item: Item, axis: int, begin: int, sums: Array, width: int, parts: Sequence[Item]
-) -> tuple[Item, str, int] | None:
+    item: Keyed, axis: int, begin: int, sums: Array, width: int, parts: Sequence[Keyed]
+) -> tuple[Keyed, str, int] | None:
     for other in parts:
         length, rest = divmod(other.constant.size, width)
         if rest or not length or begin + length >= len(sums):
             continue
-        if (int(sums[begin + length]) - int(sums[begin])) & _WORD != other.key:
+        if (int(sums[begin + length]) - int(sums[begin])) & WORD != other.key:
             continue
         index = [slice(None)] * len(item.constant.shape)
         index[axis] = slice(begin, begin + length)
@@ -271,17 +221,17 @@ def _next_part(
     return None
 
 
-def _invented(item: Item) -> Finding | None:
+def _invented(item: Keyed) -> Origin | None:
     """Constants that a rewrite makes up without anyone's weights: shapes, scalars, fills."""
     if not item.is_real or item.constant.size <= 1:
-        return Finding(item.name, "invented", _what(item))
+        return Origin(item.name, "invented", _what(item))
     bits = item.bits().reshape(-1)
     if bool(np.all(bits == bits[0])):
-        return Finding(item.name, "invented", f"{_what(item)} filled with one value")
+        return Origin(item.name, "invented", f"{_what(item)} filled with one value")
     return None
 
 
-def _changed(item: Item, first: Sequence[Item], *, named: bool) -> Finding | None:
+def _changed(item: Keyed, first: Sequence[Keyed], *, named: bool) -> Origin | None:
     """A constant most of whose elements are those of a constant of the first, in place.
 
     With ``named``, only a constant of the same name counts.
@@ -302,5 +252,5 @@ def _changed(item: Item, first: Sequence[Item], *, named: bool) -> Finding | Non
             f"{item.name}{index} is {mine}, but in {other.name}, which agrees in all but "
             f"{near.count} of {near.total} elements, it is {near.value(other.constant.real())}"
         )
-        return Finding(item.name, "changed", why, Witness("constant", other.name, item.name, why))
+        return Origin(item.name, "changed", why, Witness("constant", other.name, item.name, why))
     return None

@@ -78,7 +78,7 @@ def console(*, error: bool = False) -> Console:
 def check_report(path: Path | None, inputs: list[Path]) -> None:
     """Refuse a report file before the work that it would report."""
     if path is not None:
-        from onebyone.dialects.onnx.files.load import check_output
+        from onebyone.files import check_output
 
         check_output(path, inputs)
 
@@ -89,7 +89,7 @@ def write_report(path: Path | None, report: dict[str, Any]) -> None:
         return
     import json
 
-    from onebyone.dialects.onnx.files.load import write_text
+    from onebyone.files import write_text
 
     write_text(path, json.dumps(report, indent=2) + "\n")
 

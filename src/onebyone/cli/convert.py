@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from onebyone.cli import _shared
-from onebyone.errors import InputError, OutputError
-
-if TYPE_CHECKING:
-    from onebyone.certify.certificate import Certificate
+from onebyone.errors import InputError
 
 
 def convert(
@@ -36,13 +32,14 @@ def convert(
     The output appears complete or not at all; the input is never changed.
     """
     import onebyone
+    from onebyone.certify.certificate import DiffersError
+    from onebyone.certify.render import show
     from onebyone.cli import _render
-    from onebyone.dialects.onnx.files.load import check_output
-    from onebyone.dialects.registry import is_program
+    from onebyone.dialects.registry import dialect_of, entry_of
 
-    if is_program(model) != is_program(output):
+    if entry_of(model) is not entry_of(output):
         raise InputError(f"{output}: the result of {model.name} is a file of the same kind")
-    check_output(output, [model])
+    dialect_of(output).check_output(output, [model])
     _shared.check_report(report, [model, output])
     sizes = _shared.dims(dim)
     console = _shared.console()
@@ -55,58 +52,15 @@ def convert(
             skip=tuple(skip or ()),
             dims=sizes,
         )
-        certificates: list[Certificate] = []
-        if is_program(model):
-            from onebyone.dialects.aten.files import save
-        else:
-            from onebyone.dialects.onnx.files.load import save
-        save(
-            result.model,
-            output,
-            inputs=[model],
-            accept=(lambda path: certificates.append(_certify(model, sizes, path, tell)))
-            if check
-            else None,
-            progress=lambda done, total: tell(f"writing {output.name}", done, total),
-        )
+        try:
+            certificate = result.save(output, check=check, progress=tell)
+        except DiffersError as error:
+            show(error.certificate, console)
+            raise
     _render.show_layers(result.report, console, every_layer=all_layers)
     _render.show_counts(result.report, console)
     _render.show_cost(result.report, console)
-    for certificate in certificates:
-        _show(certificate)
-    found = certificates[0].to_dict() if certificates else None
-    _shared.write_report(report, {**result.report.to_dict(), "certificate": found})
-
-
-def _certify(
-    model: Path, sizes: dict[str, int], written: Any, tell: Callable[[str, int, int], None]
-) -> Certificate:
-    """Certify the written file against the original; a difference keeps it from appearing."""
-    from onebyone.api import CHECKED_BYTES
-    from onebyone.certify.verify import verify
-    from onebyone.dialects.onnx.files.dims import fix_dims
-    from onebyone.dialects.onnx.files.load import as_model
-    from onebyone.dialects.registry import is_program
-
-    original = model
-    if not is_program(model):
-        original = as_model(model)
-        fix_dims(original, sizes)
-    certificate = verify(
-        original,
-        written,
-        largest=CHECKED_BYTES,
-        progress=lambda layer: tell(f"certifying: {layer}", 0, 0),
-    )
-    if certificate.exit_code == 1:
-        _show(certificate)
-        raise OutputError(
-            "the result differs from the original, so nothing was written; please report this"
-        )
-    return certificate
-
-
-def _show(certificate: Certificate) -> None:
-    from onebyone.certify.render import show
-
-    show(certificate, _shared.console())
+    if certificate is not None:
+        show(certificate, console)
+    proofs = None if certificate is None else certificate.to_dict()
+    _shared.write_report(report, {**result.report.to_dict(), "certificate": proofs})

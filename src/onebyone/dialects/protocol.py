@@ -1,18 +1,24 @@
-"""What the certificate needs of a model, whatever dialect it is written in.
+"""What the engine and the certificate need of a dialect and its models.
 
-Nothing here imports a framework. `onebyone.dialects.onnx.run.program.Program` and
-`onebyone.dialects.aten.run.program.Program` are the two models that there are.
+Nothing here imports a framework. `onebyone.dialects.onnx.run.model.OnnxModel` and
+`onebyone.dialects.aten.run.model.ExportedModel` are the two models that there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from onebyone.axes.graph import AxisGraph
+from onebyone.axes.natives import Natives
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.layout.plan import Plan
+from onebyone.lower.expressions import Expressions
+from onebyone.report import Counts, Weight
 
 
 class RuntimeUnableError(Exception):
@@ -87,7 +93,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Form:
+class CanonicalForm:
     """The canonical form of a model.
 
     Attributes:
@@ -126,7 +132,7 @@ class Session(Protocol):
         ...
 
 
-class Program(Protocol):
+class Model(Protocol):
     """A model to certify; never altered.
 
     Attributes:
@@ -167,7 +173,7 @@ class Program(Protocol):
         """Every constant that is read."""
         ...
 
-    def form(self, *, by_position: bool = False) -> Form:
+    def form(self, *, by_position: bool = False) -> CanonicalForm:
         """The canonical form.
 
         Args:
@@ -211,5 +217,129 @@ class Program(Protocol):
         Raises:
             RuntimeUnableError: the runtime does not implement something in the model, or crashed.
             RuntimeRefusesError: the runtime calls the model invalid.
+        """
+        ...
+
+
+M = TypeVar("M")
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Lifted(Generic[M, S]):
+    """A model as the engine sees it.
+
+    Attributes:
+        model: the model.
+        graph: its axis graph.
+        natives: what the engine may ask about native nodes.
+        source: what the writer needs to find its way in the model.
+    """
+
+    model: M
+    graph: AxisGraph
+    natives: Natives
+    source: S
+
+
+@dataclass(frozen=True)
+class Written(Generic[M]):
+    """A model that was written by a plan.
+
+    Attributes:
+        model: the model.
+        weights: the weights that were stored anew, where the dialect tells.
+    """
+
+    model: M
+    weights: tuple[Weight, ...] = ()
+
+
+class Dialect(Protocol[M, S]):
+    """One format of models: files in and out, to the engine and back, to the certificate.
+
+    Attributes:
+        usual_targets: the target that stands for ``conv`` or ``linear`` where it is another than
+            that of this name.
+        expressions: how nodes are written, and which can be; the others keep their layout.
+    """
+
+    @property
+    def usual_targets(self) -> Mapping[str, str]: ...
+
+    @property
+    def expressions(self) -> Expressions[Any, Any]: ...
+
+    def load(self, model: Any, dims: Mapping[str, int]) -> M:
+        """A model of one's own, whatever it came as: `write` may change it.
+
+        Args:
+            model: a path, or a model in memory, which is left as it is.
+            dims: sizes for symbolic dimensions.
+
+        Raises:
+            InputError: the model cannot be read, or a size does not fit it.
+        """
+        ...
+
+    def copy(self, model: M) -> M:
+        """The model once more, on the same weights: what `write` does is not felt by it."""
+        ...
+
+    def lift(self, model: M) -> Lifted[M, S]:
+        """Read a model; what no output depends on is dropped."""
+        ...
+
+    def write(self, lifted: Lifted[M, S], plan: Plan) -> Written[M]:
+        """The model in the forms of a plan; the lifted model may be used up."""
+        ...
+
+    def counts(self, model: M, fc_layers: int) -> Counts:
+        """Nodes by kind, ``fc_layers`` of them FC layers as matrix products."""
+        ...
+
+    def check_output(
+        self, path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()
+    ) -> None:
+        """Refuse an output before any work is done.
+
+        Args:
+            path: where the result shall go.
+            inputs: files that must not be overwritten.
+
+        Raises:
+            OutputError: it is one of the inputs, no file of this dialect, or not writable.
+        """
+        ...
+
+    def save(
+        self,
+        model: M,
+        path: str | os.PathLike[str],
+        *,
+        inputs: Iterable[str | os.PathLike[str]] = (),
+        accept: Callable[[Any], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Write a model so that the complete file appears at once, or none.
+
+        Args:
+            model: what is written.
+            path: where to.
+            inputs: files that must not be overwritten.
+            accept: given the model as it was written, just before it appears; what it raises keeps
+                it away.
+            progress: told the bytes written and the bytes in all.
+
+        Raises:
+            OutputError: as for `check_output`; or the disk is full.
+        """
+        ...
+
+    def opened(self, model: Any) -> Model:
+        """A model for the certificate: a path, or a model in memory.
+
+        Raises:
+            InputError: the model cannot be read.
         """
         ...

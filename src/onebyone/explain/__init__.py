@@ -38,8 +38,8 @@ def write(
         OutputError: ``path`` cannot be written.
     """
     # Imported here: they load onnx and onnxruntime.
-    from onebyone.dialects.onnx.files.load import check_output, write_text
     from onebyone.explain.data import page_data
+    from onebyone.files import check_output, write_text
 
     if lang not in LANGUAGES:
         raise InputError(f"language '{lang}' is unknown: use {' or '.join(LANGUAGES)}")

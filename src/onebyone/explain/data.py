@@ -137,26 +137,26 @@ def user_layer(model: str | Path, layer: str | None) -> dict[str, Any]:
     """
     from onebyone.explain.onnx_layer import layer_data
 
-    found = layer_data(model, layer)
-    n, k = found.weight.shape
+    shown = layer_data(model, layer)
+    n, k = shown.weight.shape
     length = min(k, _LONGEST)
-    rows, columns = _window(found.grid, min(_POSITIONS, max(1, _CELLS // length)))
-    chosen = (np.arange(rows)[:, None] * found.grid[1] + np.arange(columns)).ravel()
+    rows, columns = _window(shown.grid, min(_POSITIONS, max(1, _CELLS // length)))
+    chosen = (np.arange(rows)[:, None] * shown.grid[1] + np.arange(columns)).ravel()
     kernels = min(n, _KERNELS)
-    w = found.weight[:kernels].astype(np.float64)
-    x = found.activation[chosen].astype(np.float64)
-    b = np.zeros(kernels) if found.bias is None else found.bias[:kernels].astype(np.float64)
+    w = shown.weight[:kernels].astype(np.float64)
+    x = shown.activation[chosen].astype(np.float64)
+    b = np.zeros(kernels) if shown.bias is None else shown.bias[:kernels].astype(np.float64)
     return {
         "model": Path(model).name,
-        "name": found.name,
-        "op": found.op,
-        "case": found.case,
-        "stored": list(found.stored),
-        "dtype": str(found.weight.dtype),
+        "name": shown.name,
+        "op": shown.op,
+        "case": shown.case,
+        "stored": list(shown.stored),
+        "dtype": str(shown.weight.dtype),
         "n": n,
         "k": k,
-        "positions": len(found.activation),
-        "full_grid": list(found.grid),
+        "positions": len(shown.activation),
+        "full_grid": list(shown.grid),
         "w": worked.pack(w[:, :length]),
         "b": worked.pack(b),
         "x": worked.pack(x[:, :length]),

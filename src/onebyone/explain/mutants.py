@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onebyone.certify.verify import verify
-from onebyone.explain.onnx_models import Array, Model, SmallNet, run
+from onebyone.explain.onnx_models import Array, IrModel, SmallNet, run
 
 # What samplers in this field often call equal: a relative and an absolute 1e-5.
 _TOLERANCE = 1e-5
@@ -96,7 +96,7 @@ def mutant_table(seed: int = 8) -> dict[str, Any]:
     return {"layers": list(rows[0]["layers"]), "rows": rows}
 
 
-def _certificate(original: Model, rewritten: Model) -> dict[str, dict[str, str]]:
+def _certificate(original: IrModel, rewritten: IrModel) -> dict[str, dict[str, str]]:
     layers = verify(original, rewritten).layers
     return {layer.name: _says(str(layer.verdict), layer.summary) for layer in layers}
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onnx_ir.tape import Tape
 
 Array = NDArray[np.float32]
-Model = ir.Model
+# For annotations elsewhere: only files named ``onnx_*`` import onnx_ir.
+IrModel = ir.Model
 _OPSET = 20
 
 

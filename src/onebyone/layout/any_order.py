@@ -62,12 +62,12 @@ class Slotted:
     def form(self, number: int, groups: Sequence[Slots], result: bool) -> Form:
         """The form of an operand or result under grouped slots; () where it lacks them all."""
         axis_of = (self._result_axes if result else self._operand_axes)[number]
-        own = self._groups(number, result)
+        replaced = self._groups(number, result)
         form: list[tuple[int, ...]] = []
         for group in groups:
             axes: list[int] = []
             for slot in group:
-                members = own[-slot - 1] if slot < 0 and -slot <= len(own) else (slot,)
+                members = replaced[-slot - 1] if slot < 0 and -slot <= len(replaced) else (slot,)
                 axes += [axis_of[i] for i in members if i in axis_of]
             form.append(tuple(axes))
         return tuple(form)
@@ -76,19 +76,19 @@ class Slotted:
     def native(self) -> Slots:
         """All slots, in an order that follows the native operands."""
         sides = [(n, False) for n in self.free] + [(n, True) for n in range(len(self.node.results))]
-        found: list[tuple[int, ...]] = []
+        sides_in_slots: list[tuple[int, ...]] = []
         for number, result in sides:
             use = self.node.results[number] if result else self.node.operands[number]
             assert use is not None
             order = tuple(axis for group in use.form for axis in group)
             slots = self.of(number, order, result=result)
             if slots is not None:
-                found.append(slots)
-        found.sort(key=len, reverse=True)
+                sides_in_slots.append(slots)
+        sides_in_slots.sort(key=len, reverse=True)
         merged: list[int] = []
-        for slots in found:
+        for slots in sides_in_slots:
             merged = list(_merge(tuple(merged), slots))
-        every = {s for slots in found for s in slots}
+        every = {s for slots in sides_in_slots for s in slots}
         every |= {-k - 1 for groups in (*self._in, *self._out) for k in range(len(groups))}
         return (*merged, *(s for s in sorted(every) if s not in merged))
 
@@ -130,19 +130,19 @@ def _slots(use: Use, order: Order, groups: Form) -> Slots | None:
     for k, group in enumerate(groups):
         for index in group:
             slot_of[index] = -k - 1
-    found: list[int] = []
+    slots: list[int] = []
     inside: dict[int, list[int]] = {}
     for axis in order:
         index = use.indices[axis]
         slot = slot_of.get(index, index)
         if slot < 0:
-            if slot in inside and found[-1] != slot:
+            if slot in inside and slots[-1] != slot:
                 return None
             inside.setdefault(slot, []).append(index)
-            if found and found[-1] == slot:
+            if slots and slots[-1] == slot:
                 continue
-        found.append(slot)
+        slots.append(slot)
     for slot, members in inside.items():
         if tuple(members) != groups[-slot - 1]:
             return None
-    return tuple(found)
+    return tuple(slots)

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from onebyone.axes.graph import Form, Node, Order, Use
 from onebyone.axes.positional import Kind
 from onebyone.layout.any_order import Slots, Slotted
-from onebyone.layout.contraction import Roles
-from onebyone.layout.convolution import ConvOrder
+from onebyone.layout.contraction import ConvOrder, Roles
 from onebyone.layout.solve import Variant
 
 
@@ -127,9 +126,9 @@ def _operand_form(
     slotted: Slotted, number: int, groups: tuple[Slots, ...], use: Use, node: Node
 ) -> Form | None:
     form = slotted.form(number, groups, False)
-    own = set(use.indices)
+    indices = set(use.indices)
     for group in groups:
-        inside = [s in own for s in group if s >= 0]
+        inside = [s in indices for s in group if s >= 0]
         if any(inside) and not all(inside):
             return None
     if node.kind is not Kind.POINTWISE and (node.kind is not Kind.NORM or number == 0):
@@ -186,10 +185,10 @@ def _with_bias(node: Node, reads: list[Form | None], groups: Sequence[Sequence[i
 
 
 def conv_form(
-    node: Node, own: Roles, picked: Variant, form: Form | None, changed: float, odd: float
+    node: Node, roles: Roles, picked: Variant, form: Form | None, changed: float, odd: float
 ) -> Variant | None:
     """A convolution that reads its data in ``form``; None there means the default form."""
-    x, w, result = _use(node, own.data), _use(node, own.weight), node.results[0]
+    x, w, result = _use(node, roles.data), _use(node, roles.weight), node.results[0]
     conv: ConvOrder = picked.detail
     if form is None:
         groups = [conv.batch, conv.channels]
@@ -200,10 +199,10 @@ def conv_form(
     if not 3 <= len(groups) <= 5:
         return None
     batch, channels, *spatial = groups
-    summed, shared = set(own.summed), set(own.batch)
+    summed, shared = set(roles.summed), set(roles.batch)
     if set(batch) & (summed | shared) or not set(channels) <= (summed | shared):
         return None
-    if channels[: len(own.batch)] != own.batch or shared & set(channels[len(own.batch) :]):
+    if channels[: len(roles.batch)] != roles.batch or shared & set(channels[len(roles.batch) :]):
         return None
     outers: list[tuple[int, ...]] = []
     kernels: list[tuple[int, ...]] = []
@@ -215,10 +214,10 @@ def conv_form(
         outers.append(outer)
         kernels.append(kernel)
     reads: list[Form | None] = [None] * len(node.operands)
-    reads[own.data] = _form(x, groups)
-    out_channels = (*own.batch, *own.columns)
-    weight = [out_channels, channels[len(own.batch) :], *kernels]
-    reads[own.weight] = _form(w, weight)
+    reads[roles.data] = _form(x, groups)
+    out_channels = (*roles.batch, *roles.columns)
+    weight = [out_channels, channels[len(roles.batch) :], *kernels]
+    reads[roles.weight] = _form(w, weight)
     if len(node.operands) > 2 and (bias := node.operands[2]) is not None:
         reads[2] = _form(bias, [out_channels])
     write = _form(result, [batch, out_channels, *outers])
@@ -235,28 +234,28 @@ def _has_weight(node: Node) -> bool:
     return any(use is not None and use.value.derived for use in node.operands[:2])
 
 
-def conv_input_form(node: Node, own: Roles, picked: Variant, wanted: Form) -> Form | None:
+def conv_input_form(node: Node, roles: Roles, picked: Variant, wanted: Form) -> Form | None:
     """The data form under which a pointwise convolution writes its result in ``wanted``."""
-    x, result = _use(node, own.data), node.results[0]
+    x, result = _use(node, roles.data), node.results[0]
     conv: ConvOrder = picked.detail
     if not conv.pointwise or len(wanted) < 3:
         return None
     groups = [tuple(result.indices[k] for k in group) for group in wanted]
-    if groups[1] != (*own.batch, *own.columns):
+    if groups[1] != (*roles.batch, *roles.columns):
         return None
     return _form(x, [groups[0], conv.channels, *groups[2:]])
 
 
 def linear_form(
-    node: Node, own: Roles, picked: Variant, form: Form | None, changed: float
+    node: Node, roles: Roles, picked: Variant, form: Form | None, changed: float
 ) -> Variant | None:
     """A MatMul with the weight on the right that reads its data in ``form``."""
-    x, w, result = _use(node, own.data), _use(node, own.weight), node.results[0]
-    order = [x.indices[k] for k in picked.reads[own.data]]
-    count = len(order) - len(own.summed)
+    x, w, result = _use(node, roles.data), _use(node, roles.weight), node.results[0]
+    order = [x.indices[k] for k in picked.reads[roles.data]]
+    count = len(order) - len(roles.summed)
     tail = tuple(order[count:])
-    lead = [(i,) for i in own.batch]
-    rest = order[len(own.batch) : count]
+    lead = [(i,) for i in roles.batch]
+    rest = order[len(roles.batch) : count]
     if form is None:
         # A vector has no rows: a position of size 1 stands for them.
         rows = [(i,) for i in rest] or [()]
@@ -268,26 +267,26 @@ def linear_form(
     if lead and groups[:-1] != [*lead, tuple(rest)]:
         return None
     reads: list[Form | None] = [None] * len(node.operands)
-    reads[own.data] = _form(x, groups)
-    reads[own.weight] = _form(w, [*lead, tail, own.columns])
-    written = [*groups[:-1], own.columns]
+    reads[roles.data] = _form(x, groups)
+    reads[roles.weight] = _form(w, [*lead, tail, roles.columns])
+    written = [*groups[:-1], roles.columns]
     _with_bias(node, reads, written)
     return Variant("linear", tuple(reads), (_form(result, written),), changed)
 
 
 def product_forms(
-    node: Node, own: Roles, picked: Variant, lead: Form, changed: float
+    node: Node, roles: Roles, picked: Variant, lead: Form, changed: float
 ) -> Iterator[Variant]:
     """A MatMul of two computed factors whose batch positions are ``lead``."""
     swapped: bool = picked.detail
-    left, right = (own.weight, own.data) if swapped else (own.data, own.weight)
+    left, right = (roles.weight, roles.data) if swapped else (roles.data, roles.weight)
     a, b, result = _use(node, left), _use(node, right), node.results[0]
     order_a = [a.indices[k] for k in picked.reads[left]]
     order_b = [b.indices[k] for k in picked.reads[right]]
-    count = len(own.batch)
-    summed = tuple(i for i in order_a if i in own.summed)
-    rows = tuple(i for i in order_a[count:] if i not in own.summed)
-    columns = tuple(i for i in order_b[count:] if i not in own.summed)
+    count = len(roles.batch)
+    summed = tuple(i for i in order_a if i in roles.summed)
+    rows = tuple(i for i in order_a[count:] if i not in roles.summed)
+    columns = tuple(i for i in order_b[count:] if i not in roles.summed)
     reads: list[Form | None] = [None] * len(node.operands)
     # A target that reads through strides may have picked a transposed factor.
     first = [rows, summed] if (*rows, *summed) == tuple(order_a[count:]) else [summed, rows]

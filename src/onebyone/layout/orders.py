@@ -4,39 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from onebyone.axes.graph import AxisGraph, Node, Order, Value, order_of
+from onebyone.axes.natives import Natives
 from onebyone.axes.positional import Kind
 from onebyone.layout.any_order import Slotted
-from onebyone.layout.contraction import Roles, roles
+from onebyone.layout.contraction import Roles, roles_of
 from onebyone.layout.targets import Target
-
-
-class Abilities(Protocol):
-    """What a plan must ask the dialect: facts about native nodes, never their names."""
-
-    def is_convolution(self, node: Node) -> bool:
-        """Whether a Contract's native node is a convolution."""
-        ...
-
-    def is_linear(self, node: Node) -> bool:
-        """Whether a Contract's native node is a matrix product with the weight on the right."""
-        ...
-
-    def is_product(self, node: Node) -> bool:
-        """Whether a Contract's native node multiplies its factors in the forms that it reads."""
-        ...
-
-    @property
-    def flat_products(self) -> bool:
-        """Whether a matrix product has one batch position, so that more cost reshapes."""
-        ...
-
-    def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
-        """Whether an ALONG node can be written with its axes at these places."""
-        ...
-
 
 # Orders that a value may take; more are not worth the solver's time.
 _LIMIT = 14
@@ -52,18 +26,18 @@ class Orders:
     target: Target
     batch: dict[Value, frozenset[int]]
     kept: dict[Node, str]
-    dialect: Abilities
+    natives: Natives
 
     def __post_init__(self) -> None:
-        self.found: dict[Value, dict[Order, None]] = {v: {} for v in self.graph.values}
+        self.candidates: dict[Value, dict[Order, None]] = {v: {} for v in self.graph.values}
         self.slotted = {n: Slotted(n) for n in self.graph.nodes if n.kind in FREE_KINDS}
-        self.roles = {n: roles(n) for n in self.graph.nodes if n.kind is Kind.CONTRACT}
+        self.roles = {n: roles_of(n) for n in self.graph.nodes if n.kind is Kind.CONTRACT}
         self._consumers = self.graph.consumers()
         self._dirty: dict[Node, None] = {}
         for view in self.graph.views.values():
             self._add(view.value, order_of(view.form))
-        for node, own in self.roles.items():
-            self._seed(node, own)
+        for node, roles in self.roles.items():
+            self._seed(node, roles)
         while self._dirty:
             node = next(iter(self._dirty))
             del self._dirty[node]
@@ -73,7 +47,7 @@ class Orders:
                 self._through(node, self.roles[node])
 
     def _add(self, value: Value, order: Order) -> None:
-        orders = self.found[value]
+        orders = self.candidates[value]
         if order in orders or len(orders) >= _LIMIT:
             return
         orders[order] = None
@@ -82,36 +56,39 @@ class Orders:
         for node, _ in self._consumers[value]:
             self._dirty[node] = None
 
-    def _seed(self, node: Node, own: Roles) -> None:
+    def _seed(self, node: Node, roles: Roles) -> None:
         """The orders that a Contract would like of its data and its result."""
-        x, y, result = node.operands[own.data], node.operands[own.weight], node.results[0]
+        x, y, result = node.operands[roles.data], node.operands[roles.weight], node.results[0]
         assert x is not None and y is not None
         other = {i: k for k, i in enumerate(y.indices)}
         axis = {i: k for k, i in enumerate(x.indices)}
         out = {i: k for k, i in enumerate(result.indices)}
-        if own.constant and node not in self.kept:
+        if roles.constant and node not in self.kept:
             natural = [x.indices[k] for k in order_of(x.form)]
-            summed = [i for i in natural if i in own.summed]
-            rest = [i for i in natural if i not in own.summed and i not in own.batch]
-            groups = list(own.batch)
+            summed = [i for i in natural if i in roles.summed]
+            rest = [i for i in natural if i not in roles.summed and i not in roles.batch]
+            groups = list(roles.batch)
             wanted: list[tuple[list[int], list[int]]] = []
             if "conv" in self.target.forms:
-                for cut in self._cuts(node, own, rest):
+                for cut in self._cuts(node, roles, rest):
                     read = [*rest[:cut], *groups, *summed, *rest[cut:]]
-                    wanted.append((read, [*rest[:cut], *groups, *own.columns, *rest[cut:]]))
+                    wanted.append((read, [*rest[:cut], *groups, *roles.columns, *rest[cut:]]))
             if "linear" in self.target.forms:
-                wanted.append(([*groups, *rest, *summed], [*groups, *rest, *own.columns]))
+                wanted.append(([*groups, *rest, *summed], [*groups, *rest, *roles.columns]))
             for read, write in wanted:
                 self._add(x.value, tuple(axis[i] for i in read))
                 self._add(result.value, tuple(out[i] for i in write))
             if not y.value.constant:
-                for order in ((*groups, *own.columns, *summed), (*groups, *summed, *own.columns)):
+                for order in (
+                    (*groups, *roles.columns, *summed),
+                    (*groups, *summed, *roles.columns),
+                ):
                     self._add(y.value, tuple(other[i] for i in order))
             return
-        batch, rows, columns = own.batch, own.rows, own.columns
+        batch, rows, columns = roles.batch, roles.rows, roles.columns
         for use in (x, y):
             summed = tuple(
-                i for i in (use.indices[k] for k in order_of(use.form)) if i in own.summed
+                i for i in (use.indices[k] for k in order_of(use.form)) if i in roles.summed
             )
             self._add(x.value, tuple(axis[i] for i in (*batch, *rows, *summed)))
             self._add(x.value, tuple(axis[i] for i in (*batch, *summed, *rows)))
@@ -120,9 +97,9 @@ class Orders:
         self._add(result.value, tuple(out[i] for i in (*batch, *rows, *columns)))
         self._add(result.value, tuple(out[i] for i in (*batch, *columns, *rows)))
 
-    def _cuts(self, node: Node, own: Roles, rest: list[int]) -> list[int]:
+    def _cuts(self, node: Node, roles: Roles, rest: list[int]) -> list[int]:
         """Where the channels may go among the other axes: behind the batch first."""
-        x = node.operands[own.data]
+        x = node.operands[roles.data]
         assert x is not None
         marked = {x.indices[k] for k in self.batch[x.value]}
         lead = 0
@@ -130,18 +107,18 @@ class Orders:
             lead += 1
         return [lead, *(cut for cut in range(len(rest)) if cut != lead)]
 
-    def _through(self, node: Node, own: Roles) -> None:
+    def _through(self, node: Node, roles: Roles) -> None:
         """Carry orders through an FC layer: its output channels take the input channels' place."""
-        x, result = node.operands[own.data], node.results[0]
+        x, result = node.operands[roles.data], node.results[0]
         assert x is not None
-        if not own.constant or node in self.kept:
+        if not roles.constant or node in self.kept:
             return
         for use, other, here, there in (
-            (x, result, own.summed, own.columns),
-            (result, x, own.columns, own.summed),
+            (x, result, roles.summed, roles.columns),
+            (result, x, roles.columns, roles.summed),
         ):
             axis = {index: k for k, index in enumerate(other.indices)}
-            for order in list(self.found[use.value]):
+            for order in list(self.candidates[use.value]):
                 indices = [use.indices[k] for k in order]
                 start = next((n for n, i in enumerate(indices) if i in here), len(indices))
                 end = start + len(here)
@@ -150,14 +127,14 @@ class Orders:
                 carried = [*indices[:start], *there, *indices[end:]]
                 if not other.value.constant:
                     self._add(other.value, tuple(axis[i] for i in carried))
-        y = node.operands[own.weight]
+        y = node.operands[roles.weight]
         assert y is not None
         if not y.value.constant:
             axis = {index: k for k, index in enumerate(y.indices)}
-            for order in list(self.found[x.value]):
-                summed = [x.indices[k] for k in order if x.indices[k] in own.summed]
-                self._add(y.value, tuple(axis[i] for i in (*own.batch, *own.columns, *summed)))
-                self._add(y.value, tuple(axis[i] for i in (*own.batch, *summed, *own.columns)))
+            for order in list(self.candidates[x.value]):
+                summed = [x.indices[k] for k in order if x.indices[k] in roles.summed]
+                self._add(y.value, tuple(axis[i] for i in (*roles.batch, *roles.columns, *summed)))
+                self._add(y.value, tuple(axis[i] for i in (*roles.batch, *summed, *roles.columns)))
 
     def _spread(self, node: Node) -> None:
         """Carry candidate orders from each side of a free node to all others."""
@@ -169,7 +146,7 @@ class Orders:
             assert use is not None
             if use.value.constant or slotted.width(number, result=result) < every:
                 continue
-            for order in list(self.found[use.value]):
+            for order in list(self.candidates[use.value]):
                 slots = slotted.of(number, order, result=result)
                 if slots is None:
                     continue
@@ -182,12 +159,12 @@ class Orders:
 
     def is_convolution(self, node: Node) -> bool:
         """Whether the native node already is in the form of a convolution."""
-        return self.dialect.is_convolution(node)
+        return self.natives.is_convolution(node)
 
     def is_linear(self, node: Node) -> bool:
         """Whether the native node is a matrix product with the weight on the right."""
-        return self.dialect.is_linear(node)
+        return self.natives.is_linear(node)
 
     def along_fits(self, node: Node, slots: Sequence[int]) -> bool:
         """Whether the native operator can read whole lines in this order of slots."""
-        return self.dialect.along_fits(node, slots)
+        return self.natives.along_fits(node, slots)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, order_of
-from onebyone.axes.positional import Kind
+from onebyone.axes.natives import Natives
 from onebyone.axes.sizes import Size, product
+from onebyone.layout.calls import keep_calls
 from onebyone.layout.contraction import batch_axes
-from onebyone.layout.forms import Formed, Forms, Move
-from onebyone.layout.orders import Abilities, Orders
+from onebyone.layout.cost import move_cost, size_in_bytes
+from onebyone.layout.form_candidates import Move
+from onebyone.layout.forms import Formed, choose_forms
+from onebyone.layout.orders import Orders
 from onebyone.layout.solve import Choice, Problem, Solution, Variant, solve
 from onebyone.layout.targets import Target
-from onebyone.layout.variants import size_in_bytes, variants
+from onebyone.layout.variants import native, variants
 from onebyone.report import Region
 
 
@@ -21,7 +24,7 @@ class Plan:
     """What to do with each node.
 
     Attributes:
-        graph: the axis graph that is planned.
+        graph: the axis graph that is planned, calls that stay in one node.
         target: for which target.
         orders: the variant of each node as orders of axes.
         forms: the variant of each node and move as forms.
@@ -40,7 +43,7 @@ class Plan:
 def make_plan(
     graph: AxisGraph,
     target: Target,
-    dialect: Abilities,
+    natives: Natives,
     kept: dict[Node, str],
     *,
     seconds: float = 20.0,
@@ -50,11 +53,11 @@ def make_plan(
     Args:
         graph: the model.
         target: costs and the wanted form.
-        dialect: answers questions about native nodes.
+        natives: answers questions about native nodes.
         kept: FC layers that must keep their form.
         seconds: time limit of the solver; a smaller gap may be left where it strikes.
     """
-    orders = Orders(graph, target, batch_axes(graph), kept, dialect)
+    orders = Orders(graph, target, batch_axes(graph), kept, natives)
     options = [variants(orders, node) for node in graph.nodes]
     problem = _order_problem(graph, target, options)
     solution = solve(problem, seconds=seconds * 0.7, negligible=1.0)
@@ -62,9 +65,27 @@ def make_plan(
         node: found[k]
         for node, found, k in zip(graph.nodes, options, solution.picked, strict=False)
     }
-    moves = _moves(graph, picked)
-    formed = Forms(graph, orders, picked, moves).choose(seconds * 0.3)
-    return Plan(graph, target, picked, formed, solution, kept)
+    shown, picked = keep_calls(
+        graph,
+        picked,
+        changes=lambda node: not _keeps_form(node, picked[node], natives),
+        price=lambda value: move_cost(value, target),
+    )
+    moves = _moves(shown, picked)
+    formed = choose_forms(shown, orders, picked, moves, seconds * 0.3)
+    hidden = {node: native(node) for node in graph.nodes if node not in picked}
+    for node, variant in hidden.items():
+        forms = tuple(None if use is None else use.form for use in node.operands)
+        written = tuple(use.form for use in node.results)
+        formed.nodes[node] = Variant(variant.tag, forms, written)
+    return Plan(shown, target, picked, formed, solution, kept)
+
+
+def _keeps_form(node: Node, variant: Variant, natives: Natives) -> bool:
+    """Whether a layer stays the convolution, or the matrix product, that it is."""
+    if variant.tag == "conv":
+        return natives.is_convolution(node)
+    return variant.tag != "linear" or natives.is_linear(node)
 
 
 def _order_problem(graph: AxisGraph, target: Target, options: list[list[Variant]]) -> Problem:
@@ -90,12 +111,6 @@ def _order_problem(graph: AxisGraph, target: Target, options: list[list[Variant]
         if value.producer is None:
             problem.given[value.number] = order_of(value.native)
     return problem
-
-
-def move_cost(value: Value, target: Target) -> float:
-    """What a transpose of a value costs; one that the runtime does once, ahead, costs little."""
-    cost = target.move_overhead + target.move * size_in_bytes(value)
-    return 0.01 * cost if value.derived else cost
 
 
 def _moves(graph: AxisGraph, picked: dict[Node, Variant]) -> list[Move]:
@@ -155,15 +170,9 @@ def transposes_before(graph: AxisGraph) -> list[int]:
     """Bytes of each native node that changes the order of a computed value's axes."""
     found: list[int] = []
     for relayout in graph.relayouts:
+        if relayout.calls:
+            continue  # a call hides it
         source, target = graph.views[relayout.source], graph.views[relayout.target]
         if order_of(source.form) != order_of(target.form) and not source.value.constant:
             found.append(size_in_bytes(source.value))
     return found
-
-
-def is_layer(node: Node) -> bool:
-    """Whether a node is an FC layer: a sum of products with a constant weight."""
-    if node.kind is not Kind.CONTRACT:
-        return False
-    a, b = node.operands[0], node.operands[1]
-    return a is not None and b is not None and a.value.derived != b.value.derived

@@ -23,11 +23,11 @@ class Variant:
     """One way to run a node.
 
     Attributes:
-        tag: its name, for the emitter.
+        tag: its name, for the writer.
         reads: the state demanded of each operand; None where any state will do.
         writes: the state of each result.
         cost: its own cost.
-        detail: data for the emitter.
+        detail: data for the writer.
     """
 
     tag: str
@@ -85,8 +85,8 @@ def solve(problem: Problem, *, seconds: float = 10.0, negligible: float = 0.0) -
         return Solution(tuple(best), cost, cost)
     left = max(seconds - (time.monotonic() - start), 0.1)
     exact, bound = _milp(problem, left)
-    if exact is not None and (found := local.total(exact)) <= cost + 1e-9:
-        best, cost = exact, found
+    if exact is not None and (exact_cost := local.total(exact)) <= cost + 1e-9:
+        best, cost = exact, exact_cost
     return Solution(tuple(best), cost, min(bound, cost))
 
 

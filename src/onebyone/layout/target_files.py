@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from onebyone.errors import InputError
-from onebyone.layout.targets import CLASSES, FORMS, Price, Target, find_target, shipped
+from onebyone.layout.targets import CLASSES, FORMS, Price, Target
 
 _LARGEST = 1_000_000
 _COSTS = (
@@ -36,8 +36,12 @@ _KEYS: dict[str, tuple[str, ...]] = {
 }
 
 
-def read_target(path: Path) -> Target:
+def read_target(path: Path, bases: Mapping[str, Target]) -> Target:
     """A target from a TOML file.
+
+    Args:
+        path: the file.
+        bases: the targets that a file may start from, by name.
 
     Raises:
         InputError: the file cannot be read, or an entry is wrong.
@@ -50,21 +54,22 @@ def read_target(path: Path) -> Target:
         raise InputError(f"{path}: cannot read the target: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: this is no text; give a TOML file") from None
-    return parse_target(text, path.stem, str(path))
+    return parse_target(text, path.stem, str(path), bases)
 
 
-def parse_target(text: str, name: str, where: str) -> Target:
+def parse_target(text: str, name: str, where: str, bases: Mapping[str, Target]) -> Target:
     """A target from TOML text.
 
     Args:
         text: the TOML.
         name: the target's name where the text gives none.
         where: how errors call the text.
+        bases: the targets that the text may start from, by name.
 
     Raises:
         InputError: names ``where``, the line, the fact and the cure.
     """
-    return _File(text, where).target(name)
+    return _File(text, where).target(name, bases)
 
 
 class _File:
@@ -73,20 +78,20 @@ class _File:
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            found = re.search(r"\(at (?:line (\d+)|end)", str(error))
-            line = found[1] if found and found[1] else str(max(text.count("\n"), 1))
+            position = re.search(r"\(at (?:line (\d+)|end)", str(error))
+            line = position[1] if position and position[1] else str(max(text.count("\n"), 1))
             fact = re.sub(r" \(at .*\)", "", str(error))
             raise InputError(f"{where}, line {line}: no valid TOML: {fact}") from None
         except RecursionError:
             raise InputError(f"{where}: no valid TOML: nested too deeply") from None
 
-    def target(self, name: str) -> Target:
+    def target(self, name: str, bases: Mapping[str, Target]) -> Target:
         for table in _KEYS:
             self._check_keys(table)
         costs, refuse = self._table("cost"), self._table("refuse")
         base = Target(name, "conv")
         if "base" in self.data:
-            base = find_target(self._one_of("", "base", shipped()))
+            base = bases[self._one_of("", "base", tuple(bases))]
         changes: dict[str, Any] = {"name": name}
         if "name" in self.data:
             changes["name"] = self._entry("", "name", _is_text, "a text in quotes")
@@ -124,13 +129,13 @@ class _File:
         return replace(base, **{k: float(self._entry(table, k, _is_cost, cure)) for k in entries})
 
     def _table(self, table: str) -> Mapping[str, Any]:
-        found: Any = self.data
+        entries: Any = self.data
         parts = table.split(".") if table else []
         for depth, part in enumerate(parts):
-            found = found.get(part, {})
-            if not isinstance(found, dict):
+            entries = entries.get(part, {})
+            if not isinstance(entries, dict):
                 self._fail(".".join(parts[:depth]), part, f"is no table; write [{table}]")
-        return found
+        return entries
 
     def _check_keys(self, table: str) -> None:
         known = _KEYS[table]
@@ -139,16 +144,16 @@ class _File:
                 self._fail(table, key, "is not known", key, known)
 
     def _entry(self, table: str, key: str, fits: Callable[[Any], bool], cure: str) -> Any:
-        found = self._table(table)[key]
-        if not fits(found):
-            self._fail(table, key, f"is {str(found)[:40]!r}; write {cure}")
-        return found
+        value = self._table(table)[key]
+        if not fits(value):
+            self._fail(table, key, f"is {str(value)[:40]!r}; write {cure}")
+        return value
 
     def _one_of(self, table: str, key: str, choices: tuple[str, ...]) -> str:
-        found = self._table(table)[key]
-        if found not in choices:
-            self._fail(table, key, f"is {str(found)[:40]!r}", str(found), choices)
-        return found
+        value = self._table(table)[key]
+        if value not in choices:
+            self._fail(table, key, f"is {str(value)[:40]!r}", str(value), choices)
+        return value
 
     def _fail(
         self,
@@ -176,8 +181,8 @@ class _File:
                 here = re.sub(r"[\s\"']", "", header[1])
                 left = here
             elif entry := re.match(r"\s*([\w.\-\"' ]+?)\s*=", line):
-                own = re.sub(r"[\s\"']", "", entry[1])
-                left = f"{here}.{own}" if here else own
+                written = re.sub(r"[\s\"']", "", entry[1])
+                left = f"{here}.{written}" if here else written
             else:
                 continue
             wanted = f"{table}.{key}" if table else key

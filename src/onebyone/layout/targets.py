@@ -1,4 +1,4 @@
-"""Targets: which form layers take, and what moves, detours and layers cost. Data, read from TOML.
+"""Targets: which form layers take, and what moves, detours and layers cost. Data alone.
 
 Costs are in bytes: a transpose of a tensor costs the bytes of the tensor, everything else is
 weighed against that.
@@ -6,12 +6,7 @@ weighed against that.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
-
-from onebyone.errors import InputError
 
 FORMS = ("conv", "linear", "any")
 CLASSES = ("attention", "head", "grouped", "patch", "whole")
@@ -84,33 +79,3 @@ class Target:
     def forms(self) -> tuple[str, ...]:
         """The forms that a layer may be given."""
         return ("conv", "linear") if self.form == "any" else (self.form,)
-
-
-def shipped() -> tuple[str, ...]:
-    """The names of the targets that come with the package."""
-    files = (entry.name for entry in _folder().iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
-
-
-def find_target(target: str | os.PathLike[str] | Target) -> Target:
-    """A target by its name, or from a TOML file.
-
-    Raises:
-        InputError: there is no such target, or the file is wrong; names the line and the cure.
-    """
-    from onebyone.layout.target_files import parse_target, read_target
-
-    if isinstance(target, Target):
-        return target
-    name = os.fspath(target)
-    if name in shipped():
-        text = (_folder() / f"{name}.toml").read_text(encoding="utf-8")
-        return parse_target(text, name, f"{name}.toml")
-    if name.endswith(".toml") or Path(name).exists():
-        return read_target(Path(name))
-    choices = ", ".join(shipped())
-    raise InputError(f"there is no target {name!r}; choose from {choices}, or give a TOML file")
-
-
-def _folder() -> resources.abc.Traversable:  # pyright: ignore
-    return resources.files("onebyone.layout") / "shipped"

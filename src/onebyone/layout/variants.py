@@ -5,47 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from onebyone.axes.graph import Node, Order, Use, Value, order_of
+from onebyone.axes.graph import Node, Order, Use, order_of
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import product
-from onebyone.layout.contraction import Roles
-from onebyone.layout.convolution import ConvOrder, parse, parse_without_channels
+from onebyone.layout.contraction import ConvOrder, Roles, parse_convolution, parse_without_channels
+from onebyone.layout.cost import move_cost, size_in_bytes
 from onebyone.layout.orders import FREE_KINDS, Orders
 from onebyone.layout.solve import Variant
 from onebyone.layout.targets import Target
 
-_BYTES = {"double": 8, "float64": 8, "int64": 8, "uint64": 8, "float16": 2, "bfloat16": 2}
 # In bytes: of equal plans the one that leaves more nodes as they are.
 _MOVED = 0.01
-_NARROW = ("bool", "int8", "uint8")
-
-
-def size_in_bytes(value: Value) -> int:
-    """Bytes of a value, symbols taken as 64."""
-    width = 1 if value.dtype in _NARROW else _BYTES.get(value.dtype, 4)
-    return value.elements.estimate() * width
 
 
 def variants(orders: Orders, node: Node) -> list[Variant]:
     """All variants of a node; never empty."""
-    if node.kind is Kind.CONTRACT:
-        found = list(_contract(orders, node))
+    if node.stays:
+        offered: list[Variant] = []
+    elif node.kind is Kind.CONTRACT:
+        offered = list(_contract(orders, node))
     elif node.kind in FREE_KINDS:
-        found = [_priced(orders.target, node, variant) for variant in _free(orders, node)]
+        offered = [_priced(orders.target, node, variant) for variant in _free(orders, node)]
     else:
-        found = []
+        offered = []
     same = native(node)
     preferred = [
         v if (v.reads, v.writes) == (same.reads, same.writes) else replace(v, cost=v.cost + _MOVED)
-        for v in found
+        for v in offered
     ]
     return list({(v.tag, v.reads, v.writes): v for v in preferred}.values()) or [same]
 
 
 def _priced(target: Target, node: Node, variant: Variant) -> Variant:
     """A free node that leaves its native order may lose what a runtime had fused it with."""
-    own = native(node)
-    if not target.changed or (variant.reads, variant.writes) == (own.reads, own.writes):
+    as_it_is = native(node)
+    if not target.changed or (variant.reads, variant.writes) == (as_it_is.reads, as_it_is.writes):
         return variant
     data = sum(size_in_bytes(use.value) for use in node.results)
     return replace(variant, cost=variant.cost + target.changed * data)
@@ -69,7 +63,7 @@ def _free(orders: Orders, node: Node) -> Iterator[Variant]:
         assert use is not None
         if use.value.constant or slotted.width(number, result=result) < every:
             continue
-        for order in orders.found[use.value]:
+        for order in orders.candidates[use.value]:
             slots = slotted.of(number, order, result=result)
             if slots is not None:
                 seen.add(slotted.complete(slots))
@@ -139,37 +133,35 @@ def _channel_indices(node: Node) -> tuple[int, ...]:
 
 
 def _contract(orders: Orders, node: Node) -> Iterator[Variant]:
-    own = orders.roles[node]
+    roles = orders.roles[node]
     forms = orders.target.forms
-    if not own.constant or node in orders.kept:
-        yield native(node) if orders.dialect.is_product(node) else _as_parts(orders, node, own)
-        if not own.constant:
-            yield from _products(orders, node, own)
+    if not roles.constant or node in orders.kept:
+        yield native(node) if orders.natives.is_product(node) else _as_parts(orders, node, roles)
+        if not roles.constant:
+            yield from _products(orders, node, roles)
         return
     if orders.is_convolution(node) if orders.target.form == "conv" else len(forms) > 1:
         form = "conv" if orders.is_convolution(node) else "linear"
-        yield replace(native(node), cost=layer_cost(orders.target, node, own, form))
+        yield replace(native(node), cost=layer_cost(orders.target, node, roles, form))
     if "conv" in forms:
-        yield from _convolutions(orders, node, own)
+        yield from _convolutions(orders, node, roles)
     if "linear" in forms:
-        yield from _linears(orders, node, own)
+        yield from _linears(orders, node, roles)
 
 
-def layer_cost(target: Target, node: Node, own: Roles, form: str) -> float:
+def layer_cost(target: Target, node: Node, roles: Roles, form: str) -> float:
     """What a layer costs in a form, whatever its orders."""
-    x, w, result = _operand(node, own.data), _operand(node, own.weight), node.results[0]
+    x, w, result = _operand(node, roles.data), _operand(node, roles.weight), node.results[0]
     price = target.conv if form == "conv" else target.linear
     data = size_in_bytes(x.value) + size_in_bytes(result.value)
     return price.of(product(node.sizes).estimate(), data, size_in_bytes(w.value))
 
 
-def _as_parts(orders: Orders, node: Node, own: Roles) -> Variant:
+def _as_parts(orders: Orders, node: Node, roles: Roles) -> Variant:
     """A product inside a fused native node: by itself it needs its second factor transposed."""
-    from onebyone.layout.plan import move_cost
-
-    found = native(node)
-    cost = move_cost(_operand(node, own.weight).value, orders.target)
-    return found if orders.target.strided else replace(found, cost=cost)
+    as_it_is = native(node)
+    cost = move_cost(_operand(node, roles.weight).value, orders.target)
+    return as_it_is if orders.target.strided else replace(as_it_is, cost=cost)
 
 
 def _operand(node: Node, number: int) -> Use:
@@ -178,9 +170,9 @@ def _operand(node: Node, number: int) -> Use:
     return use
 
 
-def _reads(node: Node, own: Roles, data: Order, weight: Order) -> tuple[Order | None, ...]:
+def _reads(node: Node, roles: Roles, data: Order, weight: Order) -> tuple[Order | None, ...]:
     reads: list[Order | None] = [None] * len(node.operands)
-    reads[own.data], reads[own.weight] = data, weight
+    reads[roles.data], reads[roles.weight] = data, weight
     if len(node.operands) > 2 and (bias := node.operands[2]) is not None:
         reads[2] = order_of(bias.form)
     return tuple(reads)
@@ -191,16 +183,16 @@ def _axes(use: Use, indices: Sequence[int]) -> Order:
     return tuple(axis[i] for i in indices if i in axis)
 
 
-def _convolutions(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
-    x, w = _operand(node, own.data), _operand(node, own.weight)
+def _convolutions(orders: Orders, node: Node, roles: Roles) -> Iterator[Variant]:
+    x, w = _operand(node, roles.data), _operand(node, roles.weight)
     marked = {x.indices[k] for k in orders.batch[x.value]}
     target = orders.target
-    changed = (1 + target.margin) * layer_cost(target, node, own, "conv")
-    for order in orders.found[x.value]:
+    changed = (1 + target.margin) * layer_cost(target, node, roles, "conv")
+    for order in orders.candidates[x.value]:
         indices = [x.indices[k] for k in order]
-        for conv in conv_orders(indices, own, marked):
-            write = (*conv.batch, *own.batch, *own.columns, *conv.rest)
-            weight = (*own.batch, *own.columns, *(i for i in indices if i in own.summed))
+        for conv in conv_orders(indices, roles, marked):
+            write = (*conv.batch, *roles.batch, *roles.columns, *conv.rest)
+            weight = (*roles.batch, *roles.columns, *(i for i in indices if i in roles.summed))
             tokens = set(conv.batch) - marked
             cost = changed
             if tokens:
@@ -209,83 +201,83 @@ def _convolutions(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
                 cost += target.token_as_batch * size_in_bytes(x.value) / rest
             yield Variant(
                 "conv",
-                _reads(node, own, order, _axes(w, weight)),
+                _reads(node, roles, order, _axes(w, weight)),
                 (_axes(node.results[0], write),),
                 cost,
                 conv,
             )
 
 
-def conv_orders(indices: Sequence[int], own: Roles, marked: set[int]) -> list[ConvOrder]:
+def conv_orders(indices: Sequence[int], roles: Roles, marked: set[int]) -> list[ConvOrder]:
     """The readings of an order as a convolution's input, the preferred one first."""
-    found = parse(indices, own)
-    if found is not None:
-        return [found]
+    with_channels = parse_convolution(indices, roles)
+    if with_channels is not None:
+        return [with_channels]
     lead = 0
     while lead < len(indices) and indices[lead] in marked:
         lead += 1
-    tried = [parse_without_channels(indices, own, n) for n in (lead, *range(len(indices)))]
+    tried = [parse_without_channels(indices, roles, n) for n in (lead, *range(len(indices)))]
     readings = [conv for conv in tried if conv is not None][:1]
-    if not readings and not own.batch and not own.summed:
+    if not readings and not roles.batch and not roles.summed:
         # An outer product: one channel, of size 1, behind the batch.
         readings = [ConvOrder(tuple(indices), (), ())]
     return readings
 
 
-def _linears(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
-    x, w = _operand(node, own.data), _operand(node, own.weight)
-    groups, summed = len(own.batch), set(own.summed)
-    changed = (1 + orders.target.margin) * layer_cost(orders.target, node, own, "linear")
-    for order in orders.found[x.value]:
+def _linears(orders: Orders, node: Node, roles: Roles) -> Iterator[Variant]:
+    x, w = _operand(node, roles.data), _operand(node, roles.weight)
+    groups, summed = len(roles.batch), set(roles.summed)
+    changed = (1 + orders.target.margin) * layer_cost(orders.target, node, roles, "linear")
+    for order in orders.candidates[x.value]:
         indices = [x.indices[k] for k in order]
         rest = indices[groups : len(indices) - len(summed)]
         tail = indices[len(indices) - len(summed) :]
-        if tuple(indices[:groups]) != own.batch or set(tail) != summed:
+        if tuple(indices[:groups]) != roles.batch or set(tail) != summed:
             continue
         yield Variant(
             "linear",
-            _reads(node, own, order, _axes(w, (*own.batch, *tail, *own.columns))),
-            (_axes(node.results[0], (*own.batch, *rest, *own.columns)),),
+            _reads(node, roles, order, _axes(w, (*roles.batch, *tail, *roles.columns))),
+            (_axes(node.results[0], (*roles.batch, *rest, *roles.columns)),),
             changed,
         )
 
 
-def _products(orders: Orders, node: Node, own: Roles) -> Iterator[Variant]:
+def _products(orders: Orders, node: Node, roles: Roles) -> Iterator[Variant]:
     """A matrix product of two computed factors, in either order."""
     if len(node.operands) > 2 and node.operands[2] is not None:
         return
-    a, b = _operand(node, own.data), _operand(node, own.weight)
-    lefts = [(o, s) for o in orders.found[a.value] if (s := _split(a, o, own))]
-    rights = [(o, s) for o in orders.found[b.value] if (s := _split(b, o, own))]
-    for order_a, (batch_a, own_a, sum_a, last_a) in lefts:
-        for order_b, (batch_b, own_b, sum_b, last_b) in rights:
+    a, b = _operand(node, roles.data), _operand(node, roles.weight)
+    lefts = [(o, s) for o in orders.candidates[a.value] if (s := _split(a, o, roles))]
+    rights = [(o, s) for o in orders.candidates[b.value] if (s := _split(b, o, roles))]
+    for order_a, (batch_a, alone_a, sum_a, last_a) in lefts:
+        for order_b, (batch_b, alone_b, sum_b, last_b) in rights:
             if batch_a != batch_b or sum_a != sum_b:
                 continue
             reads: list[Order | None] = [None] * len(node.operands)
-            reads[own.data], reads[own.weight] = order_a, order_b
-            straight = last_a and (not last_b or not sum_b or not own_b)
-            crossed = last_b and (not last_a or not sum_a or not own_a)
+            reads[roles.data], reads[roles.weight] = order_a, order_b
+            straight = last_a and (not last_b or not sum_b or not alone_b)
+            crossed = last_b and (not last_a or not sum_a or not alone_a)
             # Through strides every form will do; the straight one is preferred by a byte.
             if straight or orders.target.strided:
-                write = _axes(node.results[0], (*batch_a, *own_a, *own_b))
+                write = _axes(node.results[0], (*batch_a, *alone_a, *alone_b))
                 yield Variant("product", tuple(reads), (write,), float(not straight), False)
             if crossed or orders.target.strided:
-                write = _axes(node.results[0], (*batch_a, *own_b, *own_a))
+                write = _axes(node.results[0], (*batch_a, *alone_b, *alone_a))
                 yield Variant("product", tuple(reads), (write,), float(not crossed), True)
 
 
 _Split = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], bool]
 
 
-def _split(use: Use, order: Order, own: Roles) -> _Split | None:
-    """(batch, own axes, summed axes, summed last?) of an operand of a matrix product."""
+def _split(use: Use, order: Order, roles: Roles) -> _Split | None:
+    """(batch, axes of it alone, summed axes, summed last?) of an operand of a matrix product."""
     indices = [use.indices[k] for k in order]
-    count = len(own.batch)
+    count = len(roles.batch)
     batch, rest = tuple(indices[:count]), indices[count:]
-    if set(batch) != set(own.batch):
+    if set(batch) != set(roles.batch):
         return None
-    summed = tuple(i for i in rest if i in own.summed)
-    alone = tuple(i for i in rest if i not in own.summed)
+    summed = tuple(i for i in rest if i in roles.summed)
+    alone = tuple(i for i in rest if i not in roles.summed)
     if tuple(rest) == (*alone, *summed):
         return batch, alone, summed, True
     if tuple(rest) == (*summed, *alone):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from onebyone.identity import Refusal
-from onebyone.modules.forms import Plan, base_class, is_quantized_class
+from onebyone.modules.forms import SwapPlan, base_class, is_quantized_class
 from onebyone.modules.modules import Swapped
 
 
@@ -78,10 +78,10 @@ def _block_outside_references(module: nn.Module, places: dict[int, Place]) -> No
         if attribute in ("_modules", "_parameters", "_buffers"):
             continue
         if isinstance(value, dict):
-            held = list(value.values())
+            members = list(value.values())
         else:
-            held = list(value) if isinstance(value, list | tuple | set) else [value]
-        for item in held:
+            members = list(value) if isinstance(value, list | tuple | set) else [value]
+        for item in members:
             if isinstance(item, nn.Module) and id(item) in places:
                 places[
                     id(item)
@@ -90,11 +90,15 @@ def _block_outside_references(module: nn.Module, places: dict[int, Place]) -> No
                 )
 
 
-def keep_ties(model: nn.Module, plans: dict[int, Plan | Refusal]) -> None:
+def keep_ties(model: nn.Module, plans: dict[int, SwapPlan | Refusal]) -> None:
     """Refuse layers whose parameter is tied to one that would not take the same new shape.
 
     Two parameters on the same memory would train apart, so a tied weight is swapped in all its
-    layers, by the same map, or in none. ``plans`` (by id of the module) is changed in place.
+    layers, by the same map, or in none.
+
+    Args:
+        model: the model that holds the layers.
+        plans: by ``id`` of the layer; changed in place.
     """
     users: dict[int, list[tuple[str, nn.Module, str]]] = {}
     owner = {id(swap.child): swap for swap in model.modules() if isinstance(swap, Swapped)}
@@ -110,7 +114,7 @@ def keep_ties(model: nn.Module, plans: dict[int, Plan | Refusal]) -> None:
         for group in tied:
             for _, module, key in group:
                 plan = plans.get(id(module))
-                if key != "weight" or not isinstance(plan, Plan):
+                if key != "weight" or not isinstance(plan, SwapPlan):
                     continue
                 other = _differs(group, plan, plans)
                 if other is not None:
@@ -122,11 +126,11 @@ def keep_ties(model: nn.Module, plans: dict[int, Plan | Refusal]) -> None:
 
 
 def _differs(
-    group: list[tuple[str, nn.Module, str]], plan: Plan, plans: dict[int, Plan | Refusal]
+    group: list[tuple[str, nn.Module, str]], plan: SwapPlan, plans: dict[int, SwapPlan | Refusal]
 ) -> str | None:
     for name, module, key in group:
         other = plans.get(id(module))
-        same = isinstance(other, Plan) and other.weight_map == plan.weight_map
+        same = isinstance(other, SwapPlan) and other.weight_map == plan.weight_map
         if key != "weight" or not same:
             return f"{name}.{key}".removeprefix(".")
     return None

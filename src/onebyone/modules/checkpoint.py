@@ -156,9 +156,9 @@ def _moved(tensor: Tensor, move: Move, done: dict[tuple[Any, ...], Tensor]) -> T
 def _tensors(state: Mapping[Any, Any], what: str) -> Mapping[str, Tensor]:
     other = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
     if other or not state:
-        held = ", ".join(other[:8]) if other else "nothing"
+        listed = ", ".join(other[:8]) if other else "nothing"
         raise InputError(
-            f"{what} holds {held} beside tensors: pass the flat state dict inside it, "
+            f"{what} holds {listed} beside tensors: pass the flat state dict inside it, "
             "as torch.load(...)['state_dict']"
         )
     return state

@@ -69,7 +69,11 @@ def watch(
 def input_sizes(
     model: nn.Module, layers: Sequence[nn.Module], example: Any
 ) -> dict[int, tuple[int, ...]]:
-    """The spatial input sizes of each convolution, by id; absent where the calls differ."""
+    """The spatial input sizes ``(*S)`` of each convolution, by ``id``; absent where calls differ.
+
+    Raises:
+        InputError: the model does not run on the example.
+    """
     sizes: dict[int, set[tuple[int, ...]]] = {}
 
     def seen(module: nn.Module, x: Tensor) -> None:
@@ -78,4 +82,4 @@ def input_sizes(
             sizes.setdefault(id(module), set()).add(tuple(x.shape[-rank:]))
 
     watch(model, layers, example, seen)
-    return {key: next(iter(found)) for key, found in sizes.items() if len(found) == 1}
+    return {key: next(iter(shapes)) for key, shapes in sizes.items() if len(shapes) == 1}

@@ -18,7 +18,7 @@ from onebyone.errors import InputError
 from onebyone.identity import WeightMap, conv_weight_map, fc_weight_map
 from onebyone.modules.forms import (
     CONVOLUTIONS,
-    Form,
+    Style,
     base_class,
     geometry_of,
     transformers_conv1d,
@@ -30,7 +30,13 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Move:
-    """One tensor of the checkpoint: its name, its new name, and the map of its elements."""
+    """One tensor of the checkpoint.
+
+    Attributes:
+        source: its name in the checkpoint.
+        target: its name in the model.
+        weight_map: from the checkpoint's shape to the model's; None where it stays as it is.
+    """
 
     source: str
     target: str
@@ -51,6 +57,13 @@ class _Door:
 
 def fit(shapes: Mapping[str, Shape], like: nn.Module) -> list[Move]:
     """Fit the tensors of a checkpoint, by name and shape, to the parameters of ``like``.
+
+    Args:
+        shapes: the shape of each tensor of the checkpoint, by name.
+        like: the model; its values are not read.
+
+    Returns:
+        One move for each tensor, in the order of ``shapes``.
 
     Raises:
         InputError: names that the model does not have, parameters that the checkpoint lacks,
@@ -100,8 +113,8 @@ def _doors(like: nn.Module) -> tuple[dict[str, _Door], list[list[str]]]:
         prefix = f"{path}." if path else ""
         if isinstance(module, Swapped) and module.is_plain:
             inner |= {prefix + name for name, _ in module.named_children()}
-            for target, parameter, own in _swapped_doors(module, prefix):
-                doors |= own
+            for target, parameter, ways in _swapped_doors(module, prefix):
+                doors |= ways
                 groups.setdefault(id(parameter), []).append(target)
             continue
         layer = _layer_doors(module, prefix)
@@ -121,9 +134,9 @@ def _doors(like: nn.Module) -> tuple[dict[str, _Door], list[list[str]]]:
 
 
 def _swapped_doors(layer: Swapped, prefix: str) -> Iterator[tuple[str, Tensor, dict[str, _Door]]]:
-    for old, own, weight_map in layer.swap.names:
-        target = prefix + own
-        parameter = cast("Tensor", layer.get_parameter(own))
+    for old, child_name, weight_map in layer.swap.names:
+        target = prefix + child_name
+        parameter = cast("Tensor", layer.get_parameter(child_name))
         doors = {target: _same(target, parameter)}
         if weight_map is None:
             doors[prefix + old] = _same(target, parameter)
@@ -145,27 +158,27 @@ def _layer_doors(module: nn.Module, prefix: str) -> dict[str, dict[str, _Door]]:
         return {}
     shape = tuple(weight.shape)
     target = prefix + "weight"
-    maps: dict[Form, WeightMap] = {}
+    maps: dict[Style, WeightMap] = {}
     if base in CONVOLUTIONS:
-        maps[Form.LINEAR] = fc_weight_map(geometry_of(module))
+        maps[Style.LINEAR] = fc_weight_map(geometry_of(module))
         keep = bool(module.transposed)
     elif base is transformers_conv1d():
-        maps[Form.LINEAR] = WeightMap(shape, shape, (1, 0), shape[::-1])
-        maps[Form.CONV] = conv_weight_map(shape[0], shape[1], transposed=True)
+        maps[Style.LINEAR] = WeightMap(shape, shape, (1, 0), shape[::-1])
+        maps[Style.CONV] = conv_weight_map(shape[0], shape[1], transposed=True)
         keep = True
     else:
-        maps[Form.CONV] = conv_weight_map(shape[1], shape[0])
+        maps[Style.CONV] = conv_weight_map(shape[1], shape[0])
         keep = False
     as_is = WeightMap(shape, shape, tuple(range(len(shape))), shape)
     doors = {target: _Door(target, _by_shape(as_is, not keep))}
-    for form, weight_map in maps.items():
-        doors[f"{prefix}{form}.weight"] = _Door(target, _by_shape(weight_map.inverse, False))
-    found = {"weight": doors}
+    for style, weight_map in maps.items():
+        doors[f"{prefix}{style}.weight"] = _Door(target, _by_shape(weight_map.inverse, False))
+    by_parameter = {"weight": doors}
     if bias is not None:
         to = prefix + "bias"
         names = ("bias", "linear.bias", "conv.bias", CHANNEL_BIAS)
-        found["bias"] = {prefix + name: _same(to, bias) for name in names}
-    return found
+        by_parameter["bias"] = {prefix + name: _same(to, bias) for name in names}
+    return by_parameter
 
 
 def _reshapes(weight_map: WeightMap) -> bool:

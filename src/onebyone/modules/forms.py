@@ -27,7 +27,7 @@ from onebyone.identity import (
 )
 
 
-class Form(StrEnum):
+class Style(StrEnum):
     """How a fully connected layer is written."""
 
     CONV = "conv"
@@ -35,8 +35,14 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A layer that can be swapped: its ``case`` and the map of its weight."""
+class SwapPlan:
+    """A layer that can be swapped.
+
+    Attributes:
+        case: which windows of its input the layer reads.
+        weight_map: from its weight, in the layer's shape, to the other style's:
+            ``(out, in, *kernel)`` for a convolution, ``(out, in)`` for an ``nn.Linear``.
+    """
 
     case: Case
     weight_map: WeightMap
@@ -66,8 +72,8 @@ def transformers_conv1d() -> type[nn.Module] | None:
 
     It is an FC layer whose weight is ``(in, out)``; no model can hold one before that import.
     """
-    found = sys.modules.get("transformers.pytorch_utils")
-    return None if found is None else cast("type[nn.Module]", found.Conv1D)
+    pytorch_utils = sys.modules.get("transformers.pytorch_utils")
+    return None if pytorch_utils is None else cast("type[nn.Module]", pytorch_utils.Conv1D)
 
 
 def base_class(module: nn.Module) -> type[nn.Module] | None:
@@ -83,15 +89,15 @@ def is_quantized_class(module: nn.Module) -> bool:
     return home.startswith(_QUANTIZED) and hasattr(module, "weight")
 
 
-def form_of(module: nn.Module) -> Form | None:
-    """The form of a layer of torch or transformers, or None for anything else."""
+def style_of(module: nn.Module) -> Style | None:
+    """The style of a layer of torch or transformers, or None for anything else."""
     base = base_class(module)
     if base is None:
         return None
-    return Form.CONV if base in CONVOLUTIONS else Form.LINEAR
+    return Style.CONV if base in CONVOLUTIONS else Style.LINEAR
 
 
-def plan_linear(module: nn.Module, sizes: tuple[int, ...] | None = None) -> Plan | Refusal:
+def plan_linear(module: nn.Module, sizes: tuple[int, ...] | None = None) -> SwapPlan | Refusal:
     """Say how ``module`` becomes an ``nn.Linear``.
 
     Args:
@@ -104,24 +110,24 @@ def plan_linear(module: nn.Module, sizes: tuple[int, ...] | None = None) -> Plan
     if base_class(module) is transformers_conv1d():
         size_in, size_out = cast("tuple[int, int]", tuple(_weight(module).shape))
         old = (size_in, size_out)
-        return Plan(Case.POINTWISE, WeightMap(old, old, (1, 0), (size_out, size_in)))
+        return SwapPlan(Case.POINTWISE, WeightMap(old, old, (1, 0), (size_out, size_in)))
     geometry = geometry_of(module, sizes)
     verdict = classify(geometry)
     if isinstance(verdict, Refusal):
         return _hint(geometry, verdict)
-    return _viewable(module, Plan(verdict.case, fc_weight_map(geometry)))
+    return _viewable(module, SwapPlan(verdict.case, fc_weight_map(geometry)))
 
 
-def plan_conv(module: nn.Module) -> Plan | Refusal:
+def plan_conv(module: nn.Module) -> SwapPlan | Refusal:
     """Say how ``module``, an ``nn.Linear`` or transformers' ``Conv1D``, becomes a convolution."""
     refusal = _refuse_layer(module)
     if refusal is not None:
         return refusal
     shape = tuple(_weight(module).shape)
     if base_class(module) is transformers_conv1d():
-        plan = Plan(Case.POINTWISE, conv_weight_map(shape[0], shape[1], transposed=True))
+        plan = SwapPlan(Case.POINTWISE, conv_weight_map(shape[0], shape[1], transposed=True))
     else:
-        plan = Plan(Case.POINTWISE, conv_weight_map(shape[1], shape[0]))
+        plan = SwapPlan(Case.POINTWISE, conv_weight_map(shape[1], shape[0]))
     return _viewable(module, plan)
 
 
@@ -227,7 +233,7 @@ def _storage(module: nn.Module) -> str | None:
     return None
 
 
-def _viewable(module: nn.Module, plan: Plan) -> Plan | Refusal:
+def _viewable(module: nn.Module, plan: SwapPlan) -> SwapPlan | Refusal:
     try:
         view(_weight(module).detach(), plan.weight_map)
     except RuntimeError:
@@ -240,12 +246,16 @@ def _viewable(module: nn.Module, plan: Plan) -> Plan | Refusal:
 
 
 def view(tensor: Tensor, weight_map: WeightMap) -> Tensor:
-    """Read ``tensor`` through ``weight_map`` without a copy, or raise RuntimeError."""
+    """Read ``tensor``, of shape ``weight_map.old``, as ``weight_map.new`` without a copy.
+
+    Raises:
+        RuntimeError: its strides do not allow that.
+    """
     return tensor.view(weight_map.split).permute(weight_map.order).view(weight_map.new)
 
 
 def mapped(tensor: Tensor, weight_map: WeightMap) -> Tensor:
-    """Read ``tensor`` through ``weight_map``; a copy only where its strides demand one."""
+    """``tensor``, of shape ``weight_map.old``, as ``weight_map.new``; copied only where it must."""
     return tensor.reshape(weight_map.split).permute(weight_map.order).reshape(weight_map.new)
 
 

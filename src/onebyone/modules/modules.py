@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from onebyone.identity import Case, WeightMap
-from onebyone.modules.forms import Form, extra_attributes, mapped, view
+from onebyone.modules.forms import Style, extra_attributes, mapped, view
 
 # What nn.Module keeps in an instance and a swapped layer takes over as it is: the very same
 # dictionaries, so that a handle of a hook still removes it.
@@ -44,22 +44,22 @@ class Swap:
 
     Attributes:
         original: class of the old layer.
-        form: the form that the layer has now.
+        style: how the layer is written now.
         case: which windows the old layer read.
         weight_map: from the old weight to the child's.
         bias_path: where the bias is kept, ``linear.bias`` for one, or None without a bias.
     """
 
     original: type[nn.Module]
-    form: Form
+    style: Style
     case: Case
     weight_map: WeightMap
     bias_path: str | None
 
     @property
     def names(self) -> tuple[tuple[str, str, WeightMap | None], ...]:
-        """(old name, own name, map) of each parameter, in the old order."""
-        weight = ("weight", f"{self.form.value}.weight", self.weight_map)
+        """(old name, name in the child, map) of each parameter, in the old order."""
+        weight = ("weight", f"{self.style.value}.weight", self.weight_map)
         return (weight,) if self.bias_path is None else (weight, ("bias", self.bias_path, None))
 
 
@@ -82,20 +82,20 @@ class Swapped(nn.Module):
         vars(self).update(extra_attributes(old))
         _take_over(old, self)
         self.swap = swap
-        own = bias if swap.bias_path != CHANNEL_BIAS else None
-        child = _plain_child(swap, own is not None)
+        child_bias = bias if swap.bias_path != CHANNEL_BIAS else None
+        child = _plain_child(swap, child_bias is not None)
         child.register_parameter("weight", weight)
-        child.register_parameter("bias", own)
+        child.register_parameter("bias", child_bias)
         child.train(old.training)
-        self.add_module(swap.form.value, child)
-        if bias is not None and own is None:
+        self.add_module(swap.style.value, child)
+        if bias is not None and child_bias is None:
             self.add_module("channel_bias", ChannelBias(bias))
         self.register_state_dict_post_hook(_as_original)
 
     @property
     def child(self) -> nn.Module:
         """The plain layer inside, or what a quantizer or an adapter has put in its place."""
-        return cast("nn.Module", self._modules[self.swap.form.value])
+        return cast("nn.Module", self._modules[self.swap.style.value])
 
     @property
     def weight(self) -> Tensor:
@@ -147,7 +147,7 @@ class Swapped(nn.Module):
         error_msgs: list[str],
     ) -> None:
         """Accept the old layer's names and shapes beside this layer's own."""
-        for old_name, own_name, weight_map in self.swap.names:
+        for old_name, child_name, weight_map in self.swap.names:
             if prefix + old_name not in state_dict:
                 continue
             tensor = cast("Tensor", state_dict.pop(prefix + old_name))
@@ -159,7 +159,7 @@ class Swapped(nn.Module):
                     )
                     continue
                 tensor = mapped(tensor, weight_map)
-            state_dict[prefix + own_name] = tensor
+            state_dict[prefix + child_name] = tensor
         rest = (local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
@@ -215,26 +215,26 @@ def _take_over(source: nn.Module, target: nn.Module) -> None:
 def _plain_child(swap: Swap, bias: bool) -> nn.Module:
     # On the meta device: nothing is allocated or initialised, the parameters come from the old.
     out_features, in_features = swap.weight_map.new[:2]
-    if swap.form is Form.LINEAR:
+    if swap.style is Style.LINEAR:
         return nn.Linear(in_features, out_features, bias=bias, device="meta")
     return nn.Conv2d(in_features, out_features, 1, bias=bias, device="meta")
 
 
-def _as_original(module: nn.Module, found: dict[str, Any], prefix: str, _: Any) -> None:
+def _as_original(module: nn.Module, state_dict: dict[str, Any], prefix: str, _: Any) -> None:
     """State-dict hook: the old names and shapes, unless the child is no longer a plain layer."""
-    for old_name, own_name, weight_map in cast("Swapped", module).swap.names:
-        tensor = found.get(prefix + own_name)
+    for old_name, child_name, weight_map in cast("Swapped", module).swap.names:
+        tensor = state_dict.get(prefix + child_name)
         if not isinstance(tensor, Tensor) or is_subclass(tensor):
             continue
         if weight_map is not None:
             if tuple(tensor.shape) != weight_map.new or not tensor.is_floating_point():
                 continue
             tensor = mapped(tensor, weight_map.inverse)
-        del found[prefix + own_name]
-        found[prefix + old_name] = tensor
+        del state_dict[prefix + child_name]
+        state_dict[prefix + old_name] = tensor
     for name, _buffer in module.named_buffers(recurse=False):
-        if prefix + name in found:  # buffers come after parameters
-            found[prefix + name] = found.pop(prefix + name)
+        if prefix + name in state_dict:  # buffers come after parameters
+            state_dict[prefix + name] = state_dict.pop(prefix + name)
 
 
 class LinearAsConv(Swapped):

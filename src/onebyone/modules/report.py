@@ -12,7 +12,7 @@ from onebyone.errors import InputError
 from onebyone.identity import Refusal
 from onebyone.modules.census import Place, census, keep_ties
 from onebyone.modules.example import input_sizes
-from onebyone.modules.forms import Form, Plan, form_of
+from onebyone.modules.forms import Style, SwapPlan, style_of
 from onebyone.modules.modules import Swapped
 from onebyone.modules.swap import plan
 from onebyone.modules.timing import Timing
@@ -73,9 +73,9 @@ def layers(model: nn.Module, example_input: object = None) -> list[Layer]:
     sizes: dict[int, tuple[int, ...]] = {}
     if example_input is not None:
         sizes = input_sizes(model, [place.module for place in places], example_input)
-    plans: dict[int, Plan | Refusal] = {}
+    plans: dict[int, SwapPlan | Refusal] = {}
     # Ties are judged for one direction at a time, as the swap does.
-    for target in (Form.LINEAR, Form.CONV):
+    for target in (Style.LINEAR, Style.CONV):
         side = {
             id(place.module): plan(place, target, sizes.get(id(place.module)))
             for place in places
@@ -86,19 +86,19 @@ def layers(model: nn.Module, example_input: object = None) -> list[Layer]:
     return [_layer(place, plans.get(id(place.module))) for place in places]
 
 
-def _other(module: nn.Module) -> Form:
-    form = module.swap.form if isinstance(module, Swapped) else form_of(module)
-    return Form.LINEAR if form is Form.CONV else Form.CONV
+def _other(module: nn.Module) -> Style:
+    style = module.swap.style if isinstance(module, Swapped) else style_of(module)
+    return Style.LINEAR if style is Style.CONV else Style.CONV
 
 
-def _layer(place: Place, found: Plan | Refusal | None) -> Layer:
+def _layer(place: Place, verdict: SwapPlan | Refusal | None) -> Layer:
     module = place.module
     swapped = isinstance(module, Swapped)
-    form = module.swap.form if swapped else form_of(module)
+    style = module.swap.style if swapped else style_of(module)
     case = module.swap.case if swapped else None
-    if not swapped and isinstance(found, Plan):
-        case = found.case
-    elif form is Form.LINEAR and not swapped:
+    if not swapped and isinstance(verdict, SwapPlan):
+        case = verdict.case
+    elif style is Style.LINEAR and not swapped:
         case = "pointwise"
     kind = module.swap.original if swapped else type(module)
     weight = getattr(module, "weight", None) if not swapped else None
@@ -106,10 +106,10 @@ def _layer(place: Place, found: Plan | Refusal | None) -> Layer:
     return Layer(
         name=place.name,
         kind=kind.__name__,
-        form=str(form) if form is not None else "other",
+        form=str(style) if style is not None else "other",
         case=None if case is None else str(case),
         weight=module.swap.weight_map.old if swapped else shape,
         swapped=swapped,
-        reason=found.reason if isinstance(found, Refusal) else None,
+        reason=verdict.reason if isinstance(verdict, Refusal) else None,
         timing=cast("Timing | None", vars(module).get("onebyone_timing")),
     )

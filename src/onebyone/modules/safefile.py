@@ -49,7 +49,13 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class SafeFile:
-    """A safetensors file: its header as it stands, and where the data begins."""
+    """A safetensors file.
+
+    Attributes:
+        path: the file.
+        header: the header as it stands: name -> dtype, shape and offsets of the data.
+        start: byte of the file at which the data begins.
+    """
 
     path: Path
     header: dict[str, Any]
@@ -67,7 +73,13 @@ class SafeFile:
 
 @dataclass(frozen=True)
 class Shards:
-    """The files of a checkpoint, and the parsed index with its text where it is sharded."""
+    """The files of a checkpoint.
+
+    Attributes:
+        files: one for each shard.
+        index: the parsed index; None where the checkpoint is one file.
+        ends_with_newline: whether the text of the index does.
+    """
 
     files: list[SafeFile]
     index: dict[str, Any] | None
@@ -109,15 +121,20 @@ def read_index(path: Path) -> Shards:
     if outside:
         raise InputError(f"{path} names a shard outside its directory: {outside[0]}")
     files = [read_safetensors(path.parent / name) for name in names]
-    held = {name: file.path.name for file in files for name in file.shapes()}
-    if held != weight_map:
-        wrong = sorted(held.items() ^ weight_map.items())
+    file_of = {name: file.path.name for file in files for name in file.shapes()}
+    if file_of != weight_map:
+        wrong = sorted(file_of.items() ^ weight_map.items())
         raise InputError(f"{path} does not say what its shards hold: {wrong[0][0]} differs")
     return Shards(files, index, text.endswith("\n"))
 
 
 def write_shards(shards: Shards, names: Names, destination: Path) -> None:
     """Write every file of ``shards`` under new names; with an index, beside it.
+
+    Args:
+        shards: the files to read.
+        names: old name -> new name, and the map of the elements or None.
+        destination: the file to write: the index, where there is one.
 
     Raises:
         OutputError: the destination cannot be written; nothing is left behind then.
@@ -173,7 +190,12 @@ def _copy(reader: BinaryIO, writer: BinaryIO, count: int) -> None:
 
 
 def move_bytes(data: bytes, weight_map: WeightMap) -> bytes:
-    """Apply a weight map to the raw bytes of a tensor, of any dtype of whole bytes."""
+    """Apply a weight map to the raw bytes of a tensor, of any dtype of whole bytes.
+
+    Args:
+        data: the elements of a tensor of shape ``weight_map.old``, row-major.
+        weight_map: the map; the result has as many bytes.
+    """
     size = len(data) // max(1, prod(weight_map.old))
     elements = np.frombuffer(data, dtype=np.dtype((np.void, size)))
     return elements.reshape(weight_map.split).transpose(weight_map.order).tobytes()

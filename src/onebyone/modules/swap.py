@@ -15,12 +15,12 @@ from onebyone.modules.census import Place, census, keep_ties
 from onebyone.modules.convolution import ConvAsLinear, ConvTransposeAsLinear
 from onebyone.modules.example import input_sizes
 from onebyone.modules.forms import (
-    Form,
-    Plan,
+    Style,
+    SwapPlan,
     base_class,
-    form_of,
     plan_conv,
     plan_linear,
+    style_of,
     transformers_conv1d,
 )
 from onebyone.modules.modules import (
@@ -67,7 +67,7 @@ def to_linear(
         InputError: ``model`` is no module, cannot be copied, or does not run on the example.
     """
     example = example_input if only_if_faster is None else only_if_faster
-    return _swap(model, Form.LINEAR, filter_fn, inplace, example, only_if_faster is not None)
+    return _swap(model, Style.LINEAR, filter_fn, inplace, example, only_if_faster is not None)
 
 
 def to_conv(
@@ -95,12 +95,12 @@ def to_conv(
     Raises:
         InputError: ``model`` is no module, cannot be copied, or does not run on the example.
     """
-    return _swap(model, Form.CONV, filter_fn, inplace, only_if_faster, only_if_faster is not None)
+    return _swap(model, Style.CONV, filter_fn, inplace, only_if_faster, only_if_faster is not None)
 
 
 def _swap(
     model: nn.Module,
-    form: Form,
+    style: Style,
     filter_fn: Filter | None,
     inplace: bool,
     example: Any,
@@ -113,14 +113,14 @@ def _swap(
     places = census(model)
     sizes = {} if example is None else input_sizes(model, [p.module for p in places], example)
     chosen = [p for p in places if filter_fn is None or filter_fn(p.module, p.name)]
-    plans: dict[int, Plan | Refusal] = {
-        id(place.module): plan(place, form, sizes.get(id(place.module))) for place in chosen
+    plans: dict[int, SwapPlan | Refusal] = {
+        id(place.module): plan(place, style, sizes.get(id(place.module))) for place in chosen
     }
     keep_ties(model, plans)
     views = _Views()
     swaps: list[tuple[Place, nn.Module]] = []
     for place in chosen:
-        swapped = _build(place.module, form, plans[id(place.module)], views)
+        swapped = _build(place.module, style, plans[id(place.module)], views)
         if swapped is not None:
             swaps.append((place, swapped))
     if timed:
@@ -133,22 +133,22 @@ def _swap(
     return model
 
 
-def plan(place: Place, form: Form, sizes: tuple[int, ...] | None = None) -> Plan | Refusal:
-    """Say how a layer of a model takes ``form``; a `Refusal` too where it has that form already."""
+def plan(place: Place, style: Style, sizes: tuple[int, ...] | None = None) -> SwapPlan | Refusal:
+    """Say how a layer of a model is written in ``style``; a `Refusal` too where it is already."""
     if place.blocked is not None:
         return Refusal(place.blocked)
     module = place.module
     if isinstance(module, Swapped):
-        if module.swap.form is form:
-            return Refusal(f"it is in {form} form already")
+        if module.swap.style is style:
+            return Refusal(f"it is in {style} form already")
         if not module.is_plain:
             return Refusal("the layer inside has been quantized, adapted or hooked")
-        return Plan(module.swap.case, module.swap.weight_map.inverse)
-    if form is Form.CONV:
-        if form_of(module) is Form.CONV:
+        return SwapPlan(module.swap.case, module.swap.weight_map.inverse)
+    if style is Style.CONV:
+        if style_of(module) is Style.CONV:
             return Refusal("it is a convolution already")
         return plan_conv(module)
-    if form_of(module) is Form.LINEAR and base_class(module) is not transformers_conv1d():
+    if style_of(module) is Style.LINEAR and base_class(module) is not transformers_conv1d():
         return Refusal("it is an nn.Linear already")
     return plan_linear(module, sizes)
 
@@ -168,31 +168,33 @@ class _Views:
         return self._made[key]
 
 
-def _build(module: nn.Module, form: Form, found: Plan | Refusal, views: _Views) -> nn.Module | None:
-    if isinstance(found, Refusal):
+def _build(
+    module: nn.Module, style: Style, swap_plan: SwapPlan | Refusal, views: _Views
+) -> nn.Module | None:
+    if isinstance(swap_plan, Refusal):
         return None
     if isinstance(module, Swapped):
         weight = cast("nn.Parameter", module.child.weight)
-        restored = module.restore(views.of(weight, found.weight_map))
+        restored = module.restore(views.of(weight, swap_plan.weight_map))
         if base_class(restored) is not transformers_conv1d():
             return restored
         # GPT-2's layer is neither form: from a Linear to a convolution it goes through itself.
-        module, found = restored, plan(Place(restored, ""), form)
-        if isinstance(found, Refusal):
+        module, swap_plan = restored, plan(Place(restored, ""), style)
+        if isinstance(swap_plan, Refusal):
             return restored
     weight = cast("nn.Parameter", module.weight)
     bias = cast("nn.Parameter | None", module.bias)
-    kind, bias_path = LinearAsConv, f"{form}.bias"
-    if form is Form.LINEAR and form_of(module) is Form.LINEAR:
+    kind, bias_path = LinearAsConv, f"{style}.bias"
+    if style is Style.LINEAR and style_of(module) is Style.LINEAR:
         kind = Conv1DAsLinear
-    elif form is Form.LINEAR:
+    elif style is Style.LINEAR:
         kind = ConvTransposeAsLinear if module.transposed else ConvAsLinear
     if bias is None:
         bias_path = None
-    elif bias.shape[0] != found.weight_map.new[0]:
+    elif bias.shape[0] != swap_plan.weight_map.new[0]:
         bias_path = CHANNEL_BIAS
-    swap = Swap(type(module), form, found.case, found.weight_map, bias_path)
-    return kind(module, swap, views.of(weight, found.weight_map), bias)
+    swap = Swap(type(module), style, swap_plan.case, swap_plan.weight_map, bias_path)
+    return kind(module, swap, views.of(weight, swap_plan.weight_map), bias)
 
 
 def alias_copy(model: nn.Module) -> nn.Module:

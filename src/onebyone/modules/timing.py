@@ -54,9 +54,12 @@ def keep_faster(
 
     def seen(module: nn.Module, x: Tensor) -> None:
         # `forward` itself: the hooks of a layer must not run more often than it is called.
-        found = compare(lambda: module.forward(x), lambda: partner[id(module)].forward(x), x.device)
+        old, new = module, partner[id(module)]
+        measured = compare(lambda: old.forward(x), lambda: new.forward(x), x.device)
         past = timings.get(id(module), Timing((0.0, 0.0), (0.0, 0.0)))
-        timings[id(module)] = Timing(_add(past.before, found.before), _add(past.after, found.after))
+        timings[id(module)] = Timing(
+            _add(past.before, measured.before), _add(past.after, measured.after)
+        )
 
     watch(model, [place.module for place, _ in swaps], example, seen)
     kept: list[tuple[Place, nn.Module]] = []
@@ -87,7 +90,13 @@ def keep_faster(
 
 
 def compare(before: Callable[[], Any], after: Callable[[], Any], device: torch.device) -> Timing:
-    """Time two calls in turn, so that whatever else the machine does falls on both."""
+    """Time two calls in turn, so that whatever else the machine does falls on both.
+
+    Args:
+        before: the first call.
+        after: the second call.
+        device: where they run; it is waited for.
+    """
     for run in (before, after, before, after):
         first = _seconds(run, device)
     low, high = _ROUNDS

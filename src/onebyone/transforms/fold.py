@@ -26,7 +26,7 @@ def fold_biases(graph: AxisGraph) -> None:
             continue
         add, number = readers[0]
         bias = _bias(node, add, number)
-        if bias is None or add in gone:
+        if bias is None or add in gone or add.calls != node.calls:
             continue
         node.operands = (*node.operands, bias)
         node.inner = node.results

@@ -1,80 +1,86 @@
-"""Read, plan, emit: one exported program on its way from one form to the other."""
+"""PyTorch programs as a dialect: models are ``ExportedProgram``, made anew."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from torch.export import ExportedProgram
 
-from onebyone.dialects.aten.natives import (
-    AtenAbilities,
-    counts,
-    describe,
-    keep_reason,
-    layer_name,
-    native_case,
-)
+from onebyone.dialects.aten import files
+from onebyone.dialects.aten.natives import AtenNatives, counts
+from onebyone.dialects.aten.read.reader import Reader
 from onebyone.dialects.aten.read.table import functional, read
-from onebyone.dialects.aten.write.writer import Emitter
-from onebyone.layout.plan import is_layer, make_plan, remaining_moves, transposes_before
-from onebyone.layout.selection import kept_layers
-from onebyone.layout.targets import Target
-from onebyone.report import Counts, Report, Weight
-from onebyone.transforms.fold import drop_unread, fold_biases
+from onebyone.dialects.aten.run.model import ExportedModel
+from onebyone.dialects.aten.write.express import EXPRESSIONS
+from onebyone.dialects.aten.write.writer import Writer
+from onebyone.dialects.protocol import Dialect, Lifted, Written
+from onebyone.errors import InputError
+from onebyone.layout.plan import Plan
+from onebyone.report import Counts
 
 
-class Planned:
-    """A program with its plan; `emit` puts the converted program in ``model``."""
+class AtenDialect:
+    """See `onebyone.dialects.protocol.Dialect`."""
 
-    def __init__(
-        self, program: ExportedProgram, target: Target, only: Sequence[str], skip: Sequence[str]
+    # PyTorch reads the factors of a product through strides.
+    usual_targets: Mapping[str, str] = {"linear": "linear-strided"}
+    expressions = EXPRESSIONS
+
+    def load(
+        self, model: str | os.PathLike[str] | ExportedProgram, dims: Mapping[str, int]
+    ) -> ExportedProgram:
+        """The program itself: nothing here changes one."""
+        if dims:
+            raise InputError(
+                "sizes of a PyTorch program are fixed at torch.export.export, not here"
+            )
+        return files.as_program(model)
+
+    def copy(self, model: ExportedProgram) -> ExportedProgram:
+        """The program itself."""
+        return model
+
+    def lift(self, model: ExportedProgram) -> Lifted[ExportedProgram, Reader]:
+        """Read the program, without operators that write into their operands."""
+        program = functional(model)
+        lifted = read(program)
+        return Lifted(program, lifted.graph, AtenNatives(lifted.reader), lifted.reader)
+
+    def write(
+        self, lifted: Lifted[ExportedProgram, Reader], plan: Plan
+    ) -> Written[ExportedProgram]:
+        """A new program with the same signature."""
+        writer = Writer(lifted.model, plan, lifted.source)
+        program = writer.run()
+        return Written(program, tuple(writer.weights))
+
+    def counts(self, model: ExportedProgram, fc_layers: int) -> Counts:
+        """Nodes by kind."""
+        return counts(model.graph, fc_layers)
+
+    def check_output(
+        self, path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()
     ) -> None:
-        self.model = functional(program)
-        self.target = target
-        lifted = read(self.model)
-        self.graph, self._reader = lifted.graph, lifted.reader
-        fold_biases(self.graph)
-        drop_unread(self.graph, lambda node: node.natives[0].node.is_impure())
-        layers = [node for node in self.graph.nodes if is_layer(node)]
-        names = {node: layer_name(self._reader, node) for node in layers}
-        kept = kept_layers(
-            self.graph,
-            names,
-            target,
-            only,
-            skip,
-            reason_of=lambda node: keep_reason(node, target.form),
-            case_of=native_case,
-        )
-        self.plan = make_plan(self.graph, target, AtenAbilities(), kept)
-        self._layers = describe(self.graph, self._reader, self.plan)
-        matrix = sum("conv" not in layer.before for layer in self._layers if layer.case)
-        self._before = counts(self.model.graph, matrix)
-        self._after: Counts | None = None
-        self._weights: tuple[Weight, ...] = ()
+        """Refuse an output before any work is done."""
+        files.check_output(path, inputs)
 
-    def emit(self) -> None:
-        """Make the converted program; the one that was given stays as it is."""
-        emitter = Emitter(self.model, self.plan, self._reader)
-        self.model = emitter.run()
-        self._weights = tuple(emitter.constants.changed)
-        left = sum("conv" not in layer.after for layer in self._layers if layer.case)
-        self._after = counts(self.model.graph, left)
+    def save(
+        self,
+        model: ExportedProgram,
+        path: str | os.PathLike[str],
+        *,
+        inputs: Iterable[str | os.PathLike[str]] = (),
+        accept: Callable[[Any], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Write a program; ``accept`` is given it as it is read back."""
+        files.save(model, path, inputs=inputs, accept=accept, progress=progress)
 
-    def report(self) -> Report:
-        """What was, or would be, done."""
-        moves = remaining_moves(self.plan)
-        old = transposes_before(self.graph)
-        return Report(
-            target=self.target.name,
-            layers=tuple(self._layers),
-            before=self._before,
-            after=self._after,
-            moves=moves,
-            moves_before=len(old),
-            bytes_before=sum(old),
-            bytes_after=sum(move.bytes for move in moves),
-            cost=self.plan.solution.cost,
-            bound=self.plan.solution.bound,
-            weights=self._weights,
-        )
+    def opened(self, model: str | os.PathLike[str] | ExportedProgram) -> ExportedModel:
+        """A program for the certificate."""
+        return ExportedModel(model)
+
+
+DIALECT: Dialect[ExportedProgram, Reader] = AtenDialect()

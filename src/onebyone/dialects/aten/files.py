@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from onebyone import files
 from onebyone.atomic import temporary
-from onebyone.dialects.onnx.files.load import check_output
-from onebyone.dialects.registry import PROGRAM_SUFFIX
 from onebyone.errors import InputError, OutputError
+
+SUFFIX = ".pt2"
 
 _CURE = "give a file that torch.export.save wrote"
 
@@ -88,6 +89,19 @@ def _reason(error: BaseException, told: list[str]) -> str:
     return f"this program cannot be read by torch {torch.__version__}: {lines[0] if lines else ''}"
 
 
+def check_output(
+    path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()
+) -> Path:
+    """As `onebyone.files.check_output`.
+
+    Raises:
+        OutputError: likewise, or the suffix is another than ``.pt2``.
+    """
+    if Path(path).suffix.lower() != SUFFIX:
+        raise OutputError(f"{path}: a PyTorch program is written to a {SUFFIX} file")
+    return files.check_output(path, inputs)
+
+
 def save(
     program: ExportedProgram,
     path: str | os.PathLike[str],
@@ -109,8 +123,6 @@ def save(
         OutputError: the path cannot be written, or has another suffix than ``.pt2``.
     """
     path = Path(path)
-    if path.suffix.lower() != PROGRAM_SUFFIX:
-        raise OutputError(f"{path}: a PyTorch program is written to a {PROGRAM_SUFFIX} file")
     check_output(path, inputs)
     try:
         with temporary(path) as file:

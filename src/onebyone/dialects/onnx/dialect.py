@@ -1,95 +1,119 @@
-"""Read, plan, emit: one ONNX model on its way from one form to the other."""
+"""ONNX as a dialect: models are ``onnx_ir.Model``, rewritten in place."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
+import onnx
 import onnx_ir as ir
 
-from onebyone.dialects.onnx.natives import (
-    OnnxAbilities,
-    counts,
-    describe,
-    keep_reason,
-    native_case,
-    node_name,
-)
+from onebyone.dialects.onnx.files import save
+from onebyone.dialects.onnx.files.dims import fix_dims
+from onebyone.dialects.onnx.files.load import as_model
+from onebyone.dialects.onnx.natives import OnnxNatives, counts
+from onebyone.dialects.onnx.read.reader import Reader
 from onebyone.dialects.onnx.read.table import read
+from onebyone.dialects.onnx.run.model import OnnxModel
 from onebyone.dialects.onnx.write.dead import remove_dead
-from onebyone.dialects.onnx.write.writer import Emitter
-from onebyone.layout.plan import is_layer, make_plan, remaining_moves, transposes_before
-from onebyone.layout.selection import kept_layers
-from onebyone.layout.targets import Target
-from onebyone.report import Report
-from onebyone.transforms.fold import fold_biases
+from onebyone.dialects.onnx.write.express import EXPRESSIONS
+from onebyone.dialects.onnx.write.writer import Writer
+from onebyone.dialects.protocol import Dialect, Lifted, Written
+from onebyone.layout.plan import Plan
+from onebyone.report import Counts
+
+_Declared = tuple[ir.TypeProtocol | None, ir.Shape | None]
 
 
-class Planned:
-    """A model with its plan; `emit` rewrites the model in place."""
+@dataclass(frozen=True)
+class Source:
+    """What the writer needs to know of a model that was read.
 
-    def __init__(
-        self, model: ir.Model, target: Target, only: Sequence[str], skip: Sequence[str]
-    ) -> None:
-        self.model = model
-        self.target = target
+    Attributes:
+        reader: knows the native value of every tensor.
+        declared: type and shape of each output as the model has them.
+    """
+
+    reader: Reader
+    declared: tuple[_Declared, ...]
+
+
+class OnnxDialect:
+    """See `onebyone.dialects.protocol.Dialect`."""
+
+    usual_targets: Mapping[str, str] = {}
+    expressions = EXPRESSIONS
+
+    def load(
+        self, model: str | os.PathLike[str] | onnx.ModelProto | ir.Model, dims: Mapping[str, int]
+    ) -> ir.Model:
+        """A copy of a model that may be changed, on the same weights."""
+        copy = as_model(model)
+        if dims:
+            fix_dims(copy, dims)
+        return copy
+
+    def copy(self, model: ir.Model) -> ir.Model:
+        """The model once more, on the same weights."""
+        return model.clone()
+
+    def lift(self, model: ir.Model) -> Lifted[ir.Model, Source]:
+        """Read a model, without what no output depends on."""
         # Shape inference may say more of an output than the model does.
-        self._declared = [(value, value.type, value.shape) for value in model.graph.outputs]
+        declared = tuple((value.type, value.shape) for value in model.graph.outputs)
         remove_dead(model.graph)
         lifted = read(model)
-        self.graph, self._reader = lifted.graph, lifted.reader
-        fold_biases(self.graph)
-        opset = lifted.reader.opset
-        kept = kept_layers(
-            self.graph,
-            {node: node_name(node.natives[0]) for node in self.graph.nodes if is_layer(node)},
-            target,
-            only,
-            skip,
-            reason_of=lambda node: keep_reason(node, target.form, opset),
-            case_of=native_case,
-        )
-        abilities = OnnxAbilities(opset)
-        self.plan = make_plan(self.graph, target, abilities, kept)
-        self._layers = describe(self.graph, self.plan)
-        self._before = counts(
-            model.graph,
-            sum(not layer.op.startswith("Conv") for layer in self._layers if layer.case),
-        )
-        self._after = None
+        natives = OnnxNatives(lifted.reader.opset)
+        return Lifted(model, lifted.graph, natives, Source(lifted.reader, declared))
 
-    def emit(self) -> None:
-        """Rewrite the model."""
-        before = list(self.model.graph)
-        Emitter(self.model, self.plan, self._reader).run()
-        if list(self.model.graph) != before and (self.model.ir_version or 4) < 4:
-            self._unlist_initializers()
-        for value, (_, type_, shape) in zip(self.model.graph.outputs, self._declared, strict=True):
+    def write(self, lifted: Lifted[ir.Model, Source], plan: Plan) -> Written[ir.Model]:
+        """Rewrite the lifted model in place."""
+        model = lifted.model
+        before = list(model.graph)
+        Writer(model, plan, lifted.source.reader).run()
+        if list(model.graph) != before and (model.ir_version or 4) < 4:
+            _unlist_initializers(model)
+        for value, (type_, shape) in zip(model.graph.outputs, lifted.source.declared, strict=True):
             value.type, value.shape = type_, shape
-        remove_dead(self.model.graph)
-        left = sum(not layer.after.startswith("Conv") for layer in self._layers if layer.case)
-        self._after = counts(self.model.graph, left)
+        remove_dead(model.graph)
+        return Written(model)
 
-    def _unlist_initializers(self) -> None:
-        """IR version 4, where new initializers need not be listed as inputs, nor old ones."""
-        inputs = self.model.graph.inputs
-        for value in list(inputs):
-            if value.is_initializer():
-                inputs.remove(value)
-        self.model.ir_version = 4
+    def counts(self, model: ir.Model, fc_layers: int) -> Counts:
+        """Nodes by kind, nested graphs not counted."""
+        return counts(model.graph, fc_layers)
 
-    def report(self) -> Report:
-        """What was, or would be, done."""
-        moves = remaining_moves(self.plan)
-        old = transposes_before(self.graph)
-        return Report(
-            target=self.target.name,
-            layers=tuple(self._layers),
-            before=self._before,
-            after=self._after,
-            moves=moves,
-            moves_before=len(old),
-            bytes_before=sum(old),
-            bytes_after=sum(move.bytes for move in moves),
-            cost=self.plan.solution.cost,
-            bound=self.plan.solution.bound,
-        )
+    def check_output(
+        self, path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()
+    ) -> None:
+        """Refuse an output before any work is done."""
+        save.check_output(path, inputs)
+
+    def save(
+        self,
+        model: ir.Model,
+        path: str | os.PathLike[str],
+        *,
+        inputs: Iterable[str | os.PathLike[str]] = (),
+        accept: Callable[[Any], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Write a model; ``accept`` is given the path of the complete temporary file."""
+        save.save(model, path, inputs=inputs, accept=accept, progress=progress)
+
+    def opened(self, model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> OnnxModel:
+        """A model for the certificate."""
+        return OnnxModel(model)
+
+
+def _unlist_initializers(model: ir.Model) -> None:
+    """IR version 4, where new initializers need not be listed as inputs, nor old ones."""
+    inputs = model.graph.inputs
+    for value in list(inputs):
+        if value.is_initializer():
+            inputs.remove(value)
+    model.ir_version = 4
+
+
+DIALECT: Dialect[ir.Model, Source] = OnnxDialect()

@@ -10,9 +10,10 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from onebyone.axes.canonical import Canonical, canonical
+from onebyone.axes.canonical import canonical
 from onebyone.axes.graph import Node
 from onebyone.axes.positional import Kind, Tensor
+from onebyone.axes.terms import Canonical
 from onebyone.dialects.aten.read.table import functional, read
 from onebyone.dialects.aten.values import Native, arguments, fake, size_of, tags_of
 
@@ -36,30 +37,30 @@ def canonical_values(
     lifted = read(functional(program), fold=True)
 
     def elements(tensor: Tensor) -> np.ndarray[Any, Any]:
-        found = lifted.reader.elements(tensor).detach().contiguous()
-        if found.dtype == torch.bfloat16:
-            return found.view(torch.int16).numpy()
-        return found.numpy()
+        contents = lifted.reader.elements(tensor).detach().contiguous()
+        if contents.dtype == torch.bfloat16:
+            return contents.view(torch.int16).numpy()
+        return contents.numpy()
 
-    found = canonical(lifted.graph, elements, _describe, by_position=by_position)
+    form = canonical(lifted.graph, elements, _describe, by_position=by_position)
     hashes = {
-        tensor.name: found.terms[view.value].digest
+        tensor.name: form.terms[view.value].digest
         for tensor, view in lifted.graph.views.items()
-        if view.value in found.terms
+        if view.value in form.terms
     }
-    return found, hashes
+    return form, hashes
 
 
 def _describe(node: Node) -> Hashable:
     native: Native = node.natives[0]
     if node.kind is Kind.SIZES:
         return "sizes"
-    own = native.node
-    target = own.target
+    fx_node = native.node
+    target = fx_node.target
     if torch.Tag.nondeterministic_seeded in tags_of(target):
         # Two draws are two values, however equal the nodes that draw them.
-        return (str(target), own.name)
-    given = arguments(own) or dict(enumerate(own.args))
+        return (str(target), fx_node.name)
+    given = arguments(fx_node) or dict(enumerate(fx_node.args))
     return (str(target), tuple((str(key), _told(value)) for key, value in sorted(given.items())))
 
 
@@ -69,5 +70,5 @@ def _told(value: object) -> Hashable:
         return tuple(_told(item) for item in value)
     if not isinstance(value, fx.Node):
         return str(value)
-    held = fake(value)
-    return str(size_of(held)) if isinstance(held, int | torch.SymInt) else "operand"
+    size = fake(value)
+    return str(size_of(size)) if isinstance(size, int | torch.SymInt) else "operand"

@@ -1,28 +1,30 @@
-"""Express a node of the axis graph in the forms that the plan chose: one table."""
+"""Express a node of the axis graph in the forms that the plan chose: one table.
+
+A node is written by the function that it means, or as the very operator that it came from, never
+by what an operator's name looks like. Each row says which nodes it can write so, before a plan is
+made; anything else keeps its layout.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import fx
 
-from onebyone.axes.graph import Form, Node, Use
+from onebyone.axes.graph import Form, Node
 from onebyone.axes.positional import Kind
-from onebyone.axes.sizes import product
-from onebyone.dialects.aten.values import Native, Number, arguments, fake
-from onebyone.dialects.aten.write.express_axis import AXIS
-from onebyone.dialects.aten.write.express_norm import fused_norm, spell_norm
+from onebyone.dialects.aten.read.contract import CONVOLUTIONS
+from onebyone.dialects.aten.values import DTYPES, Native, Number, arguments, fake
+from onebyone.dialects.aten.write.context import Context
+from onebyone.dialects.aten.write.express_axis import AXIS, Inputs
+from onebyone.errors import InexpressibleError
+from onebyone.layout.contraction import roles_of
 from onebyone.layout.solve import Variant
-
-if TYPE_CHECKING:
-    from onebyone.dialects.aten.write.writer import Emitter
+from onebyone.lower import places
+from onebyone.lower.expressions import Expressions, Row
 
 aten = torch.ops.aten
-
-Inputs = Sequence[Any]
-Expression = Callable[["Emitter", Node, Variant, Inputs], list[fx.Node]]
 
 # Operators for the parts of a native node that stands for several operations.
 PARTS: dict[str, Any] = {
@@ -31,257 +33,266 @@ PARTS: dict[str, Any] = {
     "mul": aten.mul.Tensor,
     "where": aten.where.self,
 }
+_PARTS = (*PARTS, "cast", "scale")
+_DTYPES = {name: dtype for dtype, name in DTYPES.items()}
 
-# Reductions over several axes at once; the others are cloned for one axis.
-_REDUCE: dict[str, Any] = {
-    "all": aten.all.dims,
-    "any": aten.any.dims,
-    "l2": aten.linalg_vector_norm.default,
-    "logsumexp": aten.logsumexp.default,
-    "max": aten.amax.default,
-    "mean": aten.mean.dim,
-    "min": aten.amin.default,
-    "sum": aten.sum.dim_IntList,
+ALONG: dict[str, Any] = {"logsoftmax": aten.log_softmax.int, "softmax": aten.softmax.int}
+
+# Reductions over several axes at once, and what else they are told.
+REDUCE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "all": (aten.all.dims, {}),
+    "any": (aten.any.dims, {}),
+    "l1": (aten.linalg_vector_norm.default, {"ord": 1}),
+    "l2": (aten.linalg_vector_norm.default, {}),
+    "logsumexp": (aten.logsumexp.default, {}),
+    "max": (aten.amax.default, {}),
+    "mean": (aten.mean.dim, {}),
+    "min": (aten.amin.default, {}),
+    "sum": (aten.sum.dim_IntList, {}),
+}
+# Those that are told whether they divide by n or n - 1; the axes of the others are taken one by
+# one, or they have one axis.
+_SPREAD: dict[str, Any] = {"std": aten.std.correction, "var": aten.var.correction}
+_ARG: dict[str, Any] = {"argmax": aten.argmax.default, "argmin": aten.argmin.default}
+
+_FUSED: dict[str, Any] = {
+    "batch_norm": aten.batch_norm.default,
+    "group_norm": aten.group_norm.default,
+    "layer_norm": aten.layer_norm.default,
+    "rms_norm": aten.rms_norm.default,
 }
 
 
-def express(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    """New nodes for one axis node; returns those that hold its results."""
-    return _TABLE[node.kind](emitter, node, variant, inputs)
-
-
-def reads(node: Node, variant: Variant) -> tuple[Form | None, ...]:
-    """The forms in which a variant reads its operands here.
-
-    `linear` keeps its weight as [out, in], the rows of which the plan calls columns.
-    """
-    if node.kind is not Kind.CONTRACT or variant.tag != "linear":
-        return variant.reads
-    weight = data_and_weight(node)[1]
-    form = variant.reads[weight]
-    if len(form) != 2:
-        return variant.reads
-    found = list(variant.reads)
-    found[weight] = (form[1], form[0])
-    if len(found) > 2 and found[2] is not None:
-        found[2] = (tuple(axis for group in found[2] for axis in group),)
-    return tuple(found)
-
-
-def use_of(node: Node, number: int) -> Use:
-    """An operand that is present."""
-    use = node.operands[number]
-    assert use is not None
-    return use
-
-
-def data_and_weight(node: Node) -> tuple[int, int]:
-    """Numbers of the operands of a Contract: data first."""
-    first, second = use_of(node, 0).value, use_of(node, 1).value
-    return (1, 0) if first.derived and not second.derived else (0, 1)
-
-
-def clone(
-    emitter: Emitter, node: Node, inputs: Inputs, changed: dict[str, Any] | None = None
-) -> list[fx.Node]:
-    """The native node again, with other operands and some other arguments."""
-    native: Native = node.natives[0]
-    given = arguments(native.node)
-    for name, held in zip(native.names, inputs, strict=False):
-        if isinstance(name, str):
-            given[name] = held
-        else:
-            own = list(given[name[0]])
-            own[name[1]] = held
-            given[name[0]] = own
-    given.update(changed or {})
-    new = emitter.call(native.node.target, given, origin=native.node)
-    return results(emitter, new, len(node.results), native.node)
-
-
-def results(emitter: Emitter, new: fx.Node, count: int, origin: fx.Node) -> list[fx.Node]:
-    """The nodes that hold what a node yields."""
-    import operator
-
-    if not isinstance(fake(new), list | tuple):
-        return [new]
-    return [emitter.op(operator.getitem, (new, n), origin=origin) for n in range(count)]
-
-
-def _contract(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    if variant.tag == "conv":
-        return [_conv(emitter, node, variant, inputs)]
+def _contract(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
     if variant.tag == "linear":
-        return [_linear(emitter, node, variant, inputs)]
-    return [_product(emitter, node, variant, inputs)]
+        return [_linear(context, node, variant, inputs)]
+    if variant.tag == "conv" or (variant.tag != "product" and _is_convolution(node)):
+        return [_conv(context, node, variant, inputs)]
+    return [_product(context, node, variant, inputs)]
 
 
-def _product(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
+def _is_convolution(node: Node) -> bool:
+    """Whether the native node is a convolution, whose forms are native ones of a convolution."""
+    native: Native = node.natives[0]
+    transposed = "transpose" in native.op or arguments(native.node).get("transposed")
+    return native.op in CONVOLUTIONS and not transposed
+
+
+def _is_product(node: Node) -> bool:
+    reads = tuple(None if use is None else use.form for use in node.operands)
+    native = Variant("native", reads, tuple(use.form for use in node.results))
+    return node.operands[2:] in ((), (None,)) and places.factors(node, native) is not None
+
+
+def _product(context: Context, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
     """A matrix product; a factor whose last two positions are swapped is read through strides."""
-    left, right = (1, 0) if variant.detail else (0, 1)
-    summed = set(node.summed)
-    factors: list[Any] = []
-    for number, last in ((left, True), (right, False)):
-        use, form = use_of(node, number), variant.reads[number]
-        held = inputs[number]
-        ends = [{use.indices[axis] in summed for axis in group} for group in form[-2:]]
-        # The summed axes belong at the end of the left factor, in front of the right one's last.
-        if len(ends) == 2 and ((not last) in ends[1] or last in ends[0]):
-            order = [*range(len(form) - 2), len(form) - 1, len(form) - 2]
-            held = _new(emitter, node, aten.permute.default, (held, order), "transposed factor")
-        factors.append(held)
-    flat = all(fake(held).ndim == 3 for held in factors)
+    pair = places.factors(node, variant)
+    if pair is None or any(bias is not None for bias in inputs[2:]):
+        name = node.natives[0].node.name
+        raise InexpressibleError(f"{name} is no matrix product in its forms")
+    tensors: list[Any] = []
+    for factor in pair:
+        tensor = inputs[factor.number]
+        if factor.swapped:
+            rank = len(variant.reads[factor.number])
+            args = (tensor, [*range(rank - 2), rank - 1, rank - 2])
+            tensor = context.build.instead(node, aten.permute.default, args, "transposed factor")
+        tensors.append(tensor)
+    flat = all(fake(tensor).ndim == 3 for tensor in tensors)
     target = aten.bmm.default if flat else aten.matmul.default
-    return _new(emitter, node, target, tuple(factors), "matrix product")
+    return context.build.instead(node, target, tuple(tensors), "matrix product")
 
 
-def _new(emitter: Emitter, node: Node, target: Any, args: tuple[Any, ...], rule: str) -> fx.Node:
-    return emitter.op(target, args, origin=node.natives[0].node, rule=rule)
-
-
-def _conv(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
-    """The weight is ``[out, in, *kernel]``; a kernel axis strides by its own size."""
-    data, weight = data_and_weight(node)
-    w, form = use_of(node, weight), variant.reads[weight]
-    x, x_form = use_of(node, data), variant.reads[data]
-    kernel = [_size(w, group) for group in form[2:]]
-    outer = [any(x.indices[axis] not in w.indices for axis in group) for group in x_form[2:]]
-    groups = 1
-    for axis, index in enumerate(w.indices):
-        if index in x.indices and index in node.results[0].indices:
-            groups *= w.value.sizes[axis].known or 1
-    target = (aten.conv1d, aten.conv2d, aten.conv3d)[len(kernel) - 1].default
+def _conv(context: Context, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
+    conv = places.convolution(node, variant)
+    target = (aten.conv1d, aten.conv2d, aten.conv3d)[len(conv.kernel) - 1].default
     given = {
-        "input": inputs[data],
-        "weight": inputs[weight],
+        "input": inputs[conv.data],
+        "weight": inputs[conv.weight],
         "bias": inputs[2] if len(inputs) > 2 else None,
-        "stride": [k if moves else 1 for k, moves in zip(kernel, outer, strict=True)],
-        "groups": groups,
+        "stride": list(conv.strides),
+        "groups": conv.groups,
     }
     rule = "fully connected to convolution"
-    return emitter.call(target, given, origin=node.natives[0].node, rule=rule)
+    return context.build.call(target, given, origin=node.natives[0].node, rule=rule)
 
 
-def _size(use: Use, group: tuple[int, ...]) -> int:
-    known = product([use.value.sizes[axis] for axis in group]).known
-    assert known is not None, "the sizes of a weight are integers"
-    return known
-
-
-def _linear(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
-    data, weight = data_and_weight(node)
+def _linear(context: Context, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
+    part, new = roles_of(node), context.build.instead
     rule = "convolution to fully connected"
     bias = inputs[2] if len(inputs) > 2 else None
-    pair = (inputs[data], inputs[weight])
-    if bias is not None and not set(_columns(node, variant)) <= set(use_of(node, 2).indices):
-        return _narrow_bias(emitter, node, variant, pair, bias)
-    if len(variant.reads[weight]) == 2:
+    pair = (inputs[part.data], inputs[part.weight])
+    matrix = len(variant.reads[part.weight]) == 2
+    columns = [node.results[0].indices[axis] for axis in variant.writes[0][-1]]
+    if bias is not None and not set(columns) <= set(places.operand(node, 2).indices):
+        total = new(node, (aten.linear if matrix else aten.matmul).default, pair, rule)
+        return _narrow_bias(context, node, variant.writes[0], total, bias)
+    if matrix:
         args = pair if bias is None else (*pair, bias)
-        return _new(emitter, node, aten.linear.default, args, rule)
-    held = _new(emitter, node, aten.matmul.default, pair, rule)
-    return held if bias is None else _new(emitter, node, aten.add.Tensor, (held, bias), "bias")
+        return new(node, aten.linear.default, args, rule)
+    total = new(node, aten.matmul.default, pair, rule)
+    return total if bias is None else new(node, aten.add.Tensor, (total, bias), "bias")
 
 
-def _columns(node: Node, variant: Variant) -> list[int]:
-    """The indices of the last position that a matrix product writes."""
-    return [node.results[0].indices[axis] for axis in variant.writes[0][-1]]
-
-
-def _narrow_bias(
-    emitter: Emitter, node: Node, variant: Variant, pair: tuple[Any, Any], bias: Any
-) -> fx.Node:
+def _narrow_bias(context: Context, node: Node, form: Form, total: fx.Node, bias: Any) -> fx.Node:
     """A transposed convolution adds one number at all places of a patch: here they are columns."""
-    value, form, own = node.results[0].value, variant.writes[0], set(use_of(node, 2).indices)
-    matrix = len(fake(pair[1]).shape) == 2
-    target = aten.linear.default if matrix else aten.matmul.default
-    held = _new(emitter, node, target, pair, "convolution to fully connected")
-    apart: Form = (*form[:-1], *((axis,) for axis in form[-1]))
-    held = emitter.reshape(value, held, apart)
-    sizes = zip(_columns(node, variant), fake(held).shape[len(form) - 1 :], strict=True)
-    shape = [size if index in own else 1 for index, size in sizes]
-    bias = _new(emitter, node, aten.reshape.default, (bias, shape), "bias")
-    held = _new(emitter, node, aten.add.Tensor, (held, bias), "bias")
-    return emitter.reshape(value, held, form)
+    result, new = node.results[0], context.build.instead
+    apart = (*form[:-1], *((axis,) for axis in form[-1]))
+    total = context.reshape(result.value, total, apart)
+    channels = places.operand(node, 2).indices
+    sizes = zip(form[-1], fake(total).shape[len(form) - 1 :], strict=True)
+    shape = [size if result.indices[axis] in channels else 1 for axis, size in sizes]
+    bias = new(node, aten.reshape.default, (bias, shape), "bias")
+    total = new(node, aten.add.Tensor, (total, bias), "bias")
+    return context.reshape(result.value, total, form)
 
 
-def _pointwise(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+def _pointwise(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
     native: Native = node.natives[0]
+    build, origin = context.build, native.node
     if native.op == "prelu":
         # It has its channels at position 1.
-        return [_new(emitter, node, aten._prelu_kernel.default, tuple(inputs), "layout")]
+        return [build.instead(node, aten._prelu_kernel.default, tuple(inputs))]
     if native.names:
-        return clone(emitter, node, inputs)
-    origin = native.node
+        return build.clone(node, inputs)
     if node.fn == "scale":
-        return [emitter.op(aten.mul.Tensor, (inputs[0], node.attrs[0]), origin=origin)]
+        return [build.instead(node, aten.mul.Tensor, (inputs[0], node.attrs[0]))]
     if node.fn == "cast":
-        given = {"self": inputs[0], "dtype": fake(origin).dtype}
-        return [emitter.call(aten.to.dtype, given, origin=origin)]
+        dtype = _DTYPES.get(node.results[0].value.dtype)
+        given = {"self": inputs[0], "dtype": dtype or getattr(torch, node.results[0].value.dtype)}
+        return [build.call(aten.to.dtype, given, origin=origin)]
     if node.fn == "where":
         # It takes tensors only.
         inputs = [
-            emitter.constants.number(use.value, origin)
+            context.constants.number(use.value, origin)
             if use is not None and isinstance(use.value.tensor.key, Number)
-            else held
-            for use, held in zip(node.operands, inputs, strict=True)
+            else tensor
+            for use, tensor in zip(node.operands, inputs, strict=True)
         ]
-    return [emitter.op(PARTS[node.fn], tuple(inputs), origin=origin, rule="attention")]
+    return [build.instead(node, PARTS[node.fn], tuple(inputs), "attention")]
 
 
-def _position(use: Use, form: Form, indices: Sequence[int]) -> int:
-    """The position that holds exactly ``indices``."""
-    wanted = tuple(indices)
-    for place, group in enumerate(form):
-        if tuple(use.indices[axis] for axis in group) == wanted:
-            return place
-    raise AssertionError(f"no position for {wanted} in {form}")
+def _along(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    axis = places.line(node, variant)
+    if node.natives[0].names:
+        return context.build.clone(node, inputs, {"dim": axis})
+    return [context.build.instead(node, ALONG[node.fn], (inputs[0], axis), "attention")]
 
 
-def _along(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    axis = _position(use_of(node, 0), variant.reads[0], node.along)
+def _reduce(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    axes, keep = places.reduced(node, variant), places.keeps_rank(variant)
+    origin, given = node.natives[0].node, {"self": inputs[0], "keepdim": keep}
+    call = context.build.call
+    if node.fn in REDUCE:
+        target, told = REDUCE[node.fn]
+        return [call(target, given | {"dim": axes} | told, origin=origin)]
+    if node.fn in _SPREAD:
+        told = {"dim": axes, "correction": node.attrs[0]}
+        return [call(_SPREAD[node.fn], given | told, origin=origin)]
+    if node.fn in _ARG:
+        return [call(_ARG[node.fn], given | {"dim": axes[0]}, origin=origin)]
+    tensor = inputs[0]
+    for axis in reversed(axes):
+        told = {"self": tensor, "dim": axis, "keepdim": keep}
+        tensor = call(aten.prod.dim_int, told, origin=origin)
+    return [tensor]
+
+
+def _norm(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    write = _spelled if variant.tag == "spelled" else _fused
+    return [write(context, node, variant, inputs)]
+
+
+def _fused(context: Context, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
+    """The fused operator at its new positions."""
     native: Native = node.natives[0]
-    if native.names:
-        return clone(emitter, node, inputs, {"dim": axis})
-    target = aten.log_softmax.int if node.fn == "logsoftmax" else aten.softmax.int
-    return [emitter.op(target, (inputs[0], axis), origin=native.node, rule="attention")]
+    told = arguments(native.node)
+    names = ("input", "weight", "bias", "running_mean", "running_var")
+    given = dict(zip(names, inputs, strict=False)) | {"eps": told.get("eps", node.attrs[0])}
+    if node.fn == "batch_norm":
+        given |= {"training": False, "momentum": 0.1, "cudnn_enabled": True}
+    elif node.fn == "group_norm":
+        given["num_groups"] = places.norm_groups(node, variant)
+    else:
+        first = places.first_normalized(node, variant)
+        value = places.operand(node, 0).value
+        shape = [size.known for size in places.shape(value, variant.reads[0][first:])]
+        given["normalized_shape"] = shape
+        for name in ("weight", "bias"):
+            # A parameter may come in a form with positions of size 1 in front.
+            tensor: Any = given.get(name)
+            if tensor is not None and list(fake(tensor).shape) != shape:
+                given[name] = context.build.instead(node, aten.reshape.default, (tensor, shape))
+    return context.build.call(_FUSED[node.fn], given, origin=native.node)
 
 
-def _reduce(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    x, form = use_of(node, 0), variant.reads[0]
-    gone = set(node.summed)
-    axes = [n for n, group in enumerate(form) if group and x.indices[group[0]] in gone]
-    keep = len(variant.writes[0]) == len(form)
+def _spelled(context: Context, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
+    """``(x - mean) / sqrt(variance + epsilon) * scale + bias``; RMS has the mean square instead.
+
+    As PyTorch has it, float16 and bfloat16 are normalised in float32.
+    """
+    x, axes = inputs[0], places.normalized(node, variant)
     native: Native = node.natives[0]
-    if node.fn in _REDUCE:
-        given = {"self": inputs[0], "dim": axes, "keepdim": keep}
-        return [emitter.call(_REDUCE[node.fn], given, origin=native.node)]
-    if node.fn in ("std", "var"):
-        given = {"self": inputs[0], "dim": axes, "correction": node.attrs[0], "keepdim": keep}
-        target = aten.std.correction if node.fn == "std" else aten.var.correction
-        return [emitter.call(target, given, origin=native.node)]
-    if node.fn == "prod":
-        held = inputs[0]
-        for axis in reversed(axes):
-            given = {"self": held, "dim": axis, "keepdim": keep}
-            held = emitter.call(aten.prod.dim_int, given, origin=native.node)
-        return [held]
-    return clone(emitter, node, inputs, {"dim": axes[0], "keepdim": keep})
+
+    def step(target: Any, *args: Any) -> fx.Node:
+        return context.build.instead(node, target, args, "norm")
+
+    dtype = fake(x).dtype
+    wide = dtype in (torch.float16, torch.bfloat16)
+    if wide:
+        x = step(aten.to.dtype, x, torch.float32)
+    eps = arguments(native.node).get("eps", node.attrs[0])
+    eps = torch.finfo(dtype).eps if eps is None else eps
+    if node.fn == "layer_norm":
+        # Mean and variance side by side: a backend that has neither is left once, not twice.
+        given = {"self": x, "dim": axes, "correction": 0, "keepdim": True}
+        spread = context.build.call(aten.var.correction, given, origin=native.node, rule="norm")
+        x = step(aten.sub.Tensor, x, step(aten.mean.dim, x, axes, True))
+    else:
+        spread = step(aten.mean.dim, step(aten.mul.Tensor, x, x), axes, True)
+    shifted = step(aten.add.Tensor, spread, eps)
+    out = step(aten.mul.Tensor, x, step(aten.rsqrt.default, shifted))
+    if wide:
+        out = step(aten.to.dtype, out, dtype)
+    for target, parameter in zip((aten.mul.Tensor, aten.add.Tensor), inputs[1:], strict=False):
+        if parameter is not None:
+            out = step(target, out, parameter)
+    return out
 
 
-def _axis(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    return AXIS[node.fn](emitter, node, variant, inputs)
+def _is_whole(node: Node) -> bool:
+    """Whether the native node is this operation and nothing else: it names its operands."""
+    return bool(node.natives[0].names)
 
 
-def _norm(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    make = spell_norm if variant.tag == "spelled" else fused_norm
-    return [make(emitter, node, variant, inputs)]
+def _can_contract(node: Node, alone: bool) -> bool:
+    return alone or _is_convolution(node) or _is_product(node)
 
 
-_TABLE: dict[Kind, Expression] = {
-    Kind.ALONG: _along,
-    Kind.AXIS: _axis,
-    Kind.CONTRACT: _contract,
-    Kind.NORM: _norm,
-    Kind.POINTWISE: _pointwise,
-    Kind.REDUCE: _reduce,
-}
+def _can_pointwise(node: Node, alone: bool) -> bool:
+    return _is_whole(node) or node.fn in _PARTS
+
+
+def _can_along(node: Node, alone: bool) -> bool:
+    return node.fn in ALONG or (_is_whole(node) and node.fn == node.natives[0].op == "cumsum")
+
+
+def _can_reduce(node: Node, alone: bool) -> bool:
+    # An empty list of axes would mean all of them.
+    return bool(node.summed) and node.fn in (*REDUCE, *_SPREAD, *_ARG, "prod")
+
+
+def _can_norm(node: Node, alone: bool) -> bool:
+    return node.fn in _FUSED
+
+
+EXPRESSIONS: Expressions[Context, fx.Node] = Expressions(
+    {
+        Kind.ALONG: Row(_along, _can_along),
+        Kind.AXIS: AXIS,
+        Kind.CONTRACT: Row(_contract, _can_contract),
+        Kind.NORM: Row(_norm, _can_norm),
+        Kind.POINTWISE: Row(_pointwise, _can_pointwise),
+        Kind.REDUCE: Row(_reduce, _can_reduce),
+    }
+)

@@ -2,177 +2,142 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import fx
 
-from onebyone.axes.graph import Form, Node, Use
-from onebyone.axes.sizes import product
+from onebyone.axes.graph import Node
 from onebyone.dialects.aten.values import Native, Number, arguments, op_name
+from onebyone.dialects.aten.write.context import Context
 from onebyone.layout.form_rules import strip
 from onebyone.layout.solve import Variant
-
-if TYPE_CHECKING:
-    from onebyone.dialects.aten.write.writer import Emitter
+from onebyone.lower import places
+from onebyone.lower.expressions import CanWrite, Row
 
 aten = torch.ops.aten
 
 Inputs = Sequence[Any]
 
 
-def _clone(*args: Any) -> list[fx.Node]:
-    from onebyone.dialects.aten.write.express import clone
-
-    return clone(*args)
-
-
-def positions(node: Node, variant: Variant, number: int = 0) -> list[int]:
-    """The position of each replaced group of an operand.
-
-    A group of size 1 has no axes: it is the position where the result has what replaces it.
-    """
-    use = node.operands[number]
-    assert use is not None
-    found: list[int] = []
-    for k, group in enumerate(node.axis_in[number]):
-        place = _place(use, variant.reads[number], group)
-        if place is None:
-            place = _place(node.results[0], variant.writes[0], node.axis_out[0][k])
-        if place is None:
-            form = variant.reads[number]
-            place = next(n for n, g in enumerate(form) if not g and n not in found)
-        found.append(place)
-    return found
+def _from(op: str) -> CanWrite:
+    """Only the operator itself says all that it does."""
+    return lambda node, alone: node.natives[0].op == op and bool(node.natives[0].names)
 
 
-def _place(use: Use, form: Form, group: tuple[int, ...]) -> int | None:
-    if not group:
-        return None
-    for place, axes in enumerate(form):
-        if tuple(use.indices[axis] for axis in axes) == group:
-            return place
-    raise AssertionError(f"no position for {group} in {form}")
+def _can_pad(node: Node, alone: bool) -> bool:
+    return node.attrs[0] == "constant"
 
 
-def _slice(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+def _slice(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
     native: Native = node.natives[0]
     given = arguments(native.node)
     bounds = {
-        name: emitter.native(given[name])
+        name: context.sizes.integer(given[name])
         for name in ("start", "end")
         if isinstance(given[name], fx.Node)
     }
-    return _clone(emitter, node, inputs, {"dim": positions(node, variant)[0], **bounds})
+    axis = places.replaced(node, variant)[0]
+    return context.build.clone(node, inputs, {"dim": axis, **bounds})
 
 
-def _subsample(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    held, steps = inputs[0], node.attrs[2]
+def _subsample(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    tensor, steps = inputs[0], node.attrs[2]
     assert isinstance(steps, tuple)
-    for axis, step in zip(positions(node, variant), steps, strict=True):
-        given = {"self": held, "dim": axis, "step": step}
-        rule = "stride of a pointwise convolution"
-        held = emitter.call(aten.slice.Tensor, given, origin=node.natives[0].node, rule=rule)
-    return [held]
+    rule = "stride of a pointwise convolution"
+    for axis, step in zip(places.replaced(node, variant), steps, strict=True):
+        given = {"self": tensor, "dim": axis, "step": step}
+        origin = node.natives[0].node
+        tensor = context.build.call(aten.slice.Tensor, given, origin=origin, rule=rule)
+    return [tensor]
 
 
-def _concat(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    number = next((n for n, groups in enumerate(node.axis_in) if groups and groups[0]), 0)
-    axis = positions(node, variant, number)[0]
-    return [emitter.op(aten.cat.default, (list(inputs), axis), origin=node.natives[0].node)]
+def _concat(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    args = (list(inputs), places.joined(node, variant))
+    return [context.build.instead(node, aten.cat.default, args)]
 
 
-def _split(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    from onebyone.dialects.aten.write.express import results
-
-    origin = node.natives[0].node
-    args = (inputs[0], list(node.attrs), positions(node, variant)[0])
-    new = emitter.op(aten.split_with_sizes.default, args, origin=origin)
-    return results(emitter, new, len(node.results), origin)
+def _split(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    args = (inputs[0], list(node.attrs), places.joined(node, variant))
+    new = context.build.instead(node, aten.split_with_sizes.default, args)
+    return context.build.results(new, len(node.results), node.natives[0].node)
 
 
-def _gather(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    axis, table = positions(node, variant)[0], variant.reads[0]
+def _gather(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    axis, table = places.gathered(node, variant), variant.reads[0]
     native: Native = node.natives[0]
-    indices = node.operands[1]
-    assert indices is not None
-    if isinstance(indices.value.tensor.key, Number):
-        return [_select(emitter, node, variant, inputs[0], axis)]
+    picked = places.operand(node, 1).value.tensor.key
+    if isinstance(picked, Number):
+        return [_select(context, node, variant, inputs[0], axis, int(picked.value))]
     if op_name(native.node) == "embedding" and len(table) == 2 and axis == 0:
-        return _clone(emitter, node, inputs)
+        return context.build.clone(node, inputs)
     args = (inputs[0], [*[None] * axis, inputs[1]])
-    return [emitter.op(aten.index.Tensor, args, origin=native.node)]
+    return [context.build.instead(node, aten.index.Tensor, args)]
 
 
-def _select(emitter: Emitter, node: Node, variant: Variant, held: Any, axis: int) -> fx.Node:
+def _select(
+    context: Context, node: Node, variant: Variant, tensor: Any, axis: int, place: int
+) -> fx.Node:
     """One element of an axis as a slice and a reshape, which more backends have than select."""
-    native: Native = node.natives[0]
-    place = int(arguments(native.node)["index"])
     end = None if place == -1 else place + 1
-    given = {"self": held, "dim": axis, "start": place, "end": end}
-    held = emitter.call(aten.slice.Tensor, given, origin=native.node)
-    value = node.results[0].value
+    given = {"self": tensor, "dim": axis, "start": place, "end": end}
+    tensor = context.build.call(aten.slice.Tensor, given, origin=node.natives[0].node)
     if len(variant.writes[0]) < len(variant.reads[0] or ()):
-        held = emitter.reshape(value, held, variant.writes[0])
-    return held
+        tensor = context.reshape(node.results[0].value, tensor, variant.writes[0])
+    return tensor
 
 
-def _pad(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    rank = len(variant.reads[0])
-    ends = dict(zip(positions(node, variant), node.attrs[2:], strict=True))
-    pads: list[int] = []
-    for place in range(rank - 1, min(ends) - 1, -1):
-        own = ends.get(place, (0, 0))
-        assert isinstance(own, tuple)
-        pads += own
+def _pad(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    ends = places.pads(node, variant)
+    while ends and ends[0] == (0, 0):
+        del ends[0]
+    # From the last position to the first.
+    pads = [size for pair in reversed(ends) for size in pair]
     args = (inputs[0], pads, node.attrs[1])
-    return [emitter.op(aten.constant_pad_nd.default, args, origin=node.natives[0].node)]
+    return [context.build.instead(node, aten.constant_pad_nd.default, args)]
 
 
-def _expand(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    use, result, form = node.operands[0], node.results[0], variant.writes[0]
-    assert use is not None
-    sizes = tuple(product([result.value.sizes[a] for a in group]) for group in form)
-    place = {index: axis for axis, index in enumerate(use.indices)}
-    indices = [[result.indices[axis] for axis in group] for group in form]
-    wanted = tuple(tuple(place[i] for i in group if i in place) for group in indices)
-    held = inputs[0]
+def _expand(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    wanted, tensor = places.aligned(node, variant), inputs[0]
     if strip(wanted) != strip(variant.reads[0] or ()):
         # A new axis between the others needs a position of size 1 to start from.
-        held = emitter.reshape(use.value, held, wanted)
-    args = (held, emitter.sizes.shape(sizes))
-    return [emitter.op(aten.expand.default, args, origin=node.natives[0].node)]
+        tensor = context.reshape(places.operand(node, 0).value, tensor, wanted)
+    shape = context.sizes.shape(places.shape(node.results[0].value, variant.writes[0]))
+    return [context.build.instead(node, aten.expand.default, (tensor, shape))]
 
 
-def _turn(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
-    return _clone(emitter, node, inputs, {"dims": positions(node, variant)})
+def _turn(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+    return context.build.clone(node, inputs, {"dims": places.replaced(node, variant)})
 
 
-def _causal(emitter: Emitter, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
+def _causal(context: Context, node: Node, variant: Variant, inputs: Inputs) -> list[fx.Node]:
     result, form = node.results[0], variant.writes[0]
-    native: Native = node.natives[0]
     rows = node.axis_out[0][0]
-    full = [group for group in form if group]
-    sizes = tuple(product([result.value.sizes[a] for a in group]) for group in full)
-    shape = emitter.sizes.shape(sizes)
-    lower = tuple(result.indices[axis] for axis in full[0]) == rows
-    kwargs = {"dtype": torch.bool}
-    held = emitter.op(aten.full.default, (shape, True), kwargs, origin=native.node, rule="mask")
+    matrix = tuple(group for group in form if group)
+    args = (context.sizes.shape(places.shape(result.value, matrix)), True)
+    lower = tuple(result.indices[axis] for axis in matrix[0]) == rows
+    tensor = context.build.op(
+        aten.full.default,
+        args,
+        {"dtype": torch.bool},
+        origin=node.natives[0].node,
+        rule="mask",
+    )
     target = aten.tril.default if lower else aten.triu.default
-    held = emitter.op(target, (held,), origin=native.node, rule="mask")
-    return [held if len(form) == 2 else emitter.reshape(result.value, held, form)]
+    tensor = context.build.instead(node, target, (tensor,), "mask")
+    return [tensor if len(form) == 2 else context.reshape(result.value, tensor, form)]
 
 
-AXIS: dict[str, Callable[[Emitter, Node, Variant, Inputs], list[fx.Node]]] = {
-    "causal": _causal,
-    "concat": _concat,
-    "expand": _expand,
-    "flip": _turn,
-    "gather": _gather,
-    "pad": _pad,
-    "roll": _turn,
-    "slice": _slice,
-    "split": _split,
-    "subsample": _subsample,
+AXIS: dict[str, Row[Context, fx.Node]] = {
+    "causal": Row(_causal),
+    "concat": Row(_concat),
+    "expand": Row(_expand),
+    "flip": Row(_turn, _from("flip")),
+    "gather": Row(_gather),
+    "pad": Row(_pad, _can_pad),
+    "roll": Row(_turn, _from("roll")),
+    "slice": Row(_slice, _from("slice")),
+    "split": Row(_split),
+    "subsample": Row(_subsample),
 }

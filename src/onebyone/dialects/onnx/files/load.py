@@ -15,11 +15,11 @@ import onnx
 import onnx_ir as ir
 
 from onebyone.dialects.onnx.files import check, wire
-from onebyone.dialects.onnx.files.save import check_output, save, skeleton, write_text
+from onebyone.dialects.onnx.files.save import check_output, save, skeleton
 from onebyone.dialects.onnx.files.stored import StoredTensor, external_tensor
 from onebyone.errors import InputError
 
-__all__ = ["StoredTensor", "as_model", "check_output", "load", "save", "skeleton", "write_text"]
+__all__ = ["StoredTensor", "as_model", "check_output", "load", "save", "skeleton"]
 
 _CURE = "give a file that an ONNX exporter wrote"
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import stat
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from onebyone import atomic
+from onebyone import atomic, files
 from onebyone.dialects.onnx.files import wire
 from onebyone.dialects.onnx.files.stored import StoredTensor
 from onebyone.dialects.onnx.files.stream import write_tensor
@@ -30,36 +29,11 @@ _ALIGNMENT = 4096
 _SYNC_LIMIT = 1 << 28
 
 
-def check_output(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]) -> Path:
-    """Refuse an output before any work is done; remove what a killed run left in its folder.
-
-    Args:
-        path: where the result shall go.
-        inputs: files that must not be overwritten.
-
-    Returns:
-        The path with symbolic links resolved.
-
-    Raises:
-        OutputError: it is an input, a directory, no regular file, or not writable.
-    """
-    try:
-        target = Path(os.path.realpath(path))
-        for source in inputs:
-            if target == Path(os.path.realpath(source)) or _same_file(target, source):
-                raise OutputError(f"{path} is the input itself; give another output path")
-        if target.is_dir():
-            raise OutputError(f"{path} is a directory; give the name of a file in it")
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            raise OutputError(f"{path} is no regular file; give the name of a file")
-        if not target.parent.is_dir():
-            raise OutputError(f"{path}: folder {target.parent} does not exist; create it first")
-        atomic.remove_stale(target.parent, _locations)
-        with atomic.temporary(target):
-            return target
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{path} cannot be written: {reason}") from None
+def check_output(
+    path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()
+) -> Path:
+    """As `onebyone.files.check_output`; a killed run may have left data files, too."""
+    return files.check_output(path, inputs, _locations)
 
 
 def save(
@@ -107,21 +81,6 @@ def skeleton(model: ir.Model) -> onnx.ModelProto:
     """The model as a proto whose large weights are references to nothing: cheap, for analyses."""
     with _without_data(model, dict.fromkeys(_weights(model), ("", 0))):
         return ir.serde.serialize_model(model)
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file that appears complete or not at all.
-
-    Raises:
-        OutputError: as for `check_output`.
-    """
-    target = check_output(path, [])
-    try:
-        with atomic.temporary(target) as file:
-            file.write(text.encode())
-            file.publish(target)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from None
 
 
 @dataclass
@@ -280,13 +239,6 @@ def _locations(path: Path) -> set[str]:
         for entry in tensor.external_data
         if entry.key == "location"
     }
-
-
-def _same_file(target: Path, source: str | os.PathLike[str]) -> bool:
-    try:
-        return target.samefile(source)
-    except OSError:
-        return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -30,6 +30,11 @@ class Folder:
         """Whether a value was computed here."""
         return value in self._found
 
+    def copy(self, source: ir.Value, target: ir.Value) -> None:
+        """Let ``target`` be known to hold what ``source`` holds, if that is known."""
+        if (elements := self.elements(source)) is not None:
+            self._found[target] = elements
+
     def fold(self, node: ir.Node) -> bool:
         """Compute a node; False where it is left to the model."""
         if node.domain not in ("", "ai.onnx") or node.op_type in _RANDOM or not node.inputs:

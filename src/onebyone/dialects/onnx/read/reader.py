@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.axes.positional import Apply, Meaning, Operation, Positional, Regroup, Tensor, Unknown
+from onebyone.axes.positional import (
+    Apply,
+    Call,
+    Meaning,
+    Operation,
+    Positional,
+    Regroup,
+    Tensor,
+    Unknown,
+)
 from onebyone.axes.sizes import ONE, Size, product
+from onebyone.dialects.onnx.read.bodies import Speller
 from onebyone.dialects.onnx.read.fold import Folder
 from onebyone.dialects.onnx.read.shape_values import Evaluator
 
@@ -39,8 +50,8 @@ class Reader:
         self.folder = Folder(self.opset) if fold else None
         self.tensors: dict[ir.Value, Tensor] = {}
         self.contents = Evaluator(self.shape)
+        self.speller = Speller(model, self.tensor)
         self._table = table
-        self._functions = {(key[0], key[1]) for key in model.functions}
 
     def tensor(self, value: ir.Value) -> Tensor:
         """The positional tensor of an ONNX value."""
@@ -81,14 +92,18 @@ class Reader:
         inputs = [self.tensor(value) for value in self.graph.inputs]
         model.inputs = [tensor for tensor in inputs if not tensor.constant]
         for node in self.graph:
-            if node.op_type == "Constant" and self.tensor(node.outputs[0]).constant:
-                continue
-            if self.folder is not None and self.folder.fold(node):
-                self.contents.visit(node)
-                continue
-            model.operations += self._operations(node)
+            model.operations += self._visited(node)
         model.outputs = [self.tensor(value) for value in self.graph.outputs]
+        model.calls = list(dict.fromkeys(c for o in model.operations for c in o.calls))
         return model
+
+    def _visited(self, node: ir.Node) -> list[Operation]:
+        if node.op_type == "Constant" and self.tensor(node.outputs[0]).constant:
+            return []
+        if self.folder is not None and self.folder.fold(node):
+            self.contents.visit(node)
+            return []
+        return self._operations(node)
 
     def _operations(self, node: ir.Node) -> list[Operation]:
         inputs = [None if v is None else self.tensor(v) for v in node.inputs]
@@ -115,10 +130,8 @@ class Reader:
         return [Operation(node, meaning, (*inputs, *outer), tuple(outputs))]
 
     def _meaning(self, node: ir.Node) -> Reading | list[Operation]:
-        if node.domain not in ("", "ai.onnx"):
-            if (node.domain, node.op_type) in self._functions:
-                return Reading(Unknown(f"the model's own function {node.op_type} stays a call"))
-            return Reading(Unknown(f"operator {node.domain}::{node.op_type} is not known"))
+        if node.domain not in ("", "ai.onnx") or self.speller.is_local(node):
+            return self._body(node)
         if nested_graphs(node):
             return Reading(Unknown(f"the body of {node.op_type} is left as it is"))
         integral = all(
@@ -128,17 +141,50 @@ class Reader:
             return Reading(Unknown("shape arithmetic"))
         handler = self._table.get(node.op_type)
         if handler is None:
-            return Reading(Unknown(f"operator {node.op_type} is not known"))
+            return self._body(node)
         found = handler(self, node)
         if isinstance(found, Reading | list):
             return found
         return Reading(found)
+
+    def _body(self, node: ir.Node) -> Reading | list[Operation]:
+        """What a node's body says, or why that is not known."""
+        spelled = self.speller.spell(node)
+        if isinstance(spelled, str):
+            return Reading(Unknown(spelled))
+        for value, inner in spelled.outputs:
+            if inner.producer() in spelled.nodes and _static_shape(value) is not None:
+                inner.shape = value.shape
+        self.speller.enter(node)
+        operations = [o for inner in spelled.nodes for o in self._visited(inner)]
+        self.speller.leave()
+        sources = [self.tensor(inner) for _, inner in spelled.outputs]
+        if any(t.shape is None or any(s.coefficient <= 0 for s in t.shape) for t in sources):
+            return Reading(Unknown(f"the shape of what {node.op_type} yields is not known"))
+        for value, inner in spelled.outputs:
+            self.contents.put(value, self.contents.get(inner))
+            if self.folder is not None:
+                self.folder.copy(inner, value)
+            self.tensors[value] = replace(self.tensor(inner), key=value, name=value.name or "")
+        call = Call(
+            node,
+            tuple(None if value is None else self.tensor(value) for value in node.inputs),
+            tuple(self.tensors[value] for value, _ in spelled.outputs),
+        )
+        views = zip(sources, call.outputs, strict=True)
+        operations += [Operation(None, Regroup(), (a,), (b,)) for a, b in views]
+        for operation in operations:
+            operation.calls = (call, *operation.calls)
+        return operations
 
     def _result_shape(self, node: ir.Node, value: ir.Value, reading: Reading) -> Shape | None:
         static = _static_shape(value)
         if static is not None:
             return static
         meaning = reading.meaning
+        contents = self.contents.get(value)
+        if contents is not None and value.shape is not None and len(value.shape) == 1:
+            return (Size(len(contents)),)
         if isinstance(meaning, Apply):
             inputs = [None if v is None else self.tensor(v) for v in node.inputs]
             return label_shape(meaning, inputs, node.outputs.index(value))

@@ -76,6 +76,10 @@ class Evaluator:
             self._found[value] = constant_contents(value)
         return self._found[value]
 
+    def put(self, value: ir.Value, contents: Contents | None) -> None:
+        """Record the contents of a tensor."""
+        self._found[value] = contents
+
     def visit(self, node: ir.Node) -> None:
         """Compute the contents of a node's outputs."""
         if node.domain not in ("", "ai.onnx"):
@@ -188,6 +192,26 @@ def _known(function: Callable[[int, int], int]) -> Callable[[Size, Size], Size |
     return combine
 
 
+def _equal(a: Size, b: Size) -> Size | None:
+    if a == b:
+        return Size(1)
+    return None if a.known is None or b.known is None else Size(0)
+
+
+def _not(ev: Evaluator, node: ir.Node) -> Outputs:
+    data = ev.get(node.inputs[0])
+    return [None if data is None else tuple(Size(int(s == Size(0))) for s in data)]
+
+
+def _where(ev: Evaluator, node: ir.Node) -> Outputs:
+    """Only where all three have as many elements: a body chooses one size from two."""
+    condition, a, b = (ev.get(value) for value in node.inputs)
+    if condition is None or a is None or b is None or len({*map(len, (condition, a, b))}) != 1:
+        return [None]
+    choices = zip(condition, a, b, strict=True)
+    return [tuple(y if c == Size(0) else x for c, x, y in choices)]
+
+
 def _mod(a: Size, b: Size) -> Size | None:
     if a.known is not None and b.known:
         return Size(a.known % b.known)
@@ -242,8 +266,6 @@ def _split(ev: Evaluator, node: ir.Node) -> Outputs:
     return found
 
 
-# ``Where(Equal(shape, -1), ...)`` and the like stay unknown: exporters write them only around
-# shapes that the operators' own rules resolve.
 _RULES: dict[str, _Rule] = {
     "Shape": _shape,
     "Size": _size,
@@ -265,6 +287,10 @@ _RULES: dict[str, _Rule] = {
     "Max": _pairwise(_known(max)),
     "Min": _pairwise(_known(min)),
     "Neg": _neg,
+    "Equal": _pairwise(_equal),
+    "And": _pairwise(operator.mul),
+    "Not": _not,
+    "Where": _where,
     "ConstantOfShape": _constant_of_shape,
     "ReduceProd": _reduce_prod,
     "Range": _range,

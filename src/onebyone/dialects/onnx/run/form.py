@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from onebyone.axes.canonical import Canonical, canonical, digest
+from onebyone.axes.canonical import canonical
 from onebyone.axes.graph import Node
 from onebyone.axes.positional import Kind, Tensor
+from onebyone.axes.terms import Canonical, digest
 from onebyone.dialects.onnx.read import attributes as at
 from onebyone.dialects.onnx.read.reader import captured, nested_graphs
 from onebyone.dialects.onnx.read.table import read

@@ -10,35 +10,33 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
+from onebyone.dialects.onnx.bodies import ONNX_DOMAINS, Bodies, Body
+from onebyone.dialects.onnx.run.control_flow import (
+    CONTROL_FLOW,
+    Slot,
+    attributes,
+    describe,
+    operator_name,
+)
 from onebyone.dialects.onnx.semantics import OPERATORS, Call, apply
 from onebyone.dialects.onnx.semantics.base import unit_roundoff
 from onebyone.kernels import precision
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
 
-# A name of the ONNX domain, and what ONNX Runtime's exporters write for it.
-_ONNX_DOMAINS = {"": "", "ai.onnx": ""}
 _MAX_DEPTH = 64
-
-
-@dataclass
-class _Slot:
-    """A value at run time.
-
-    Attributes:
-        tensor: the value.
-        unit: unit roundoff of the type it was computed in.
-        free: whether it depends on the values of the model's inputs, and not on their shapes only.
-    """
-
-    tensor: Any
-    unit: float
-    free: bool = False
+# The floating-point type of each unit roundoff, for values whose type the model does not say.
+_FLOATS = {
+    2.0**-53: ir.DataType.DOUBLE,
+    2.0**-24: ir.DataType.FLOAT,
+    2.0**-11: ir.DataType.FLOAT16,
+    2.0**-8: ir.DataType.BFLOAT16,
+}
 
 
 Observer = Callable[[ir.Node, list[Tensor | None], bool], None]
@@ -64,6 +62,11 @@ class Interpreter:
     embed: Callable[[str, Array], Tensor] | None = None
     _depth: int = field(default=0, init=False)
 
+    def __post_init__(self) -> None:
+        self._bodies = Bodies(self.model)
+        self._calling: list[ir.OperatorIdentifier] = []
+        self._called: dict[tuple[ir.Node, tuple[bytes | None, ...]], tuple[Body, ir.Function]] = {}
+
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Compute the outputs of the main graph.
 
@@ -77,26 +80,27 @@ class Interpreter:
             OverBudgetError: the deadline has passed.
         """
         graph = self.model.graph
-        scope: dict[ir.Value, _Slot] = {}
+        scope: dict[ir.Value, Slot] = {}
         for value in graph.inputs:
             name = value.name or ""
             if name in inputs:
-                scope[value] = _Slot(inputs[name], unit_roundoff(value.dtype), True)
+                scope[value] = Slot(inputs[name], unit_roundoff(value.dtype), True)
             elif value.const_value is None:
                 raise ExecutionError(f"input {name!r} has no value")
-        outputs = self._graph(graph, scope, dict(self.model.opset_imports), observe=self.observe)
+        outputs = self.run_graph(graph, scope, dict(self.model.opset_imports), observe=self.observe)
         names = [value.name or "" for value in graph.outputs]
         return {name: slot.tensor for name, slot in zip(names, outputs, strict=True)}
 
     # Scopes.
 
-    def _graph(
+    def run_graph(
         self,
         graph: ir.Graph,
-        scope: dict[ir.Value, _Slot],
+        scope: dict[ir.Value, Slot],
         opsets: dict[str, int],
         observe: Observer | None = None,
-    ) -> list[_Slot]:
+    ) -> list[Slot]:
+        """The outputs of a graph whose inputs, and what it captures, are in ``scope``."""
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise UnsupportedError(f"subgraphs nested deeper than {_MAX_DEPTH}")
@@ -118,7 +122,7 @@ class Interpreter:
         self._depth -= 1
         return [self._value(value, scope) for value in graph.outputs]
 
-    def _value(self, value: ir.Value, scope: dict[ir.Value, _Slot]) -> _Slot:
+    def _value(self, value: ir.Value, scope: dict[ir.Value, Slot]) -> Slot:
         slot = scope.get(value)
         if slot is None:
             if value.const_value is None:
@@ -133,7 +137,7 @@ class Interpreter:
                 )
             else:
                 embedded = array
-            slot = scope[value] = _Slot(embedded, unit_roundoff(tensor.dtype))
+            slot = scope[value] = Slot(embedded, unit_roundoff(tensor.dtype))
         return slot
 
     # Nodes.
@@ -141,7 +145,7 @@ class Interpreter:
     def _node(
         self,
         node: ir.Node,
-        scope: dict[ir.Value, _Slot],
+        scope: dict[ir.Value, Slot],
         opsets: dict[str, int],
         observe: Observer | None,
     ) -> None:
@@ -167,26 +171,23 @@ class Interpreter:
     def _apply(
         self,
         node: ir.Node,
-        slots: list[_Slot | None],
+        slots: list[Slot | None],
         unit: float,
-        scope: dict[ir.Value, _Slot],
+        scope: dict[ir.Value, Slot],
         opsets: dict[str, int],
-    ) -> list[_Slot | None]:
-        domain = _ONNX_DOMAINS.get(node.domain, node.domain)
-        flow = _CONTROL_FLOW.get(node.op_type) if domain == "" else None
+    ) -> list[Slot | None]:
+        domain = "" if node.domain in ONNX_DOMAINS else node.domain
+        flow = CONTROL_FLOW.get(node.op_type) if domain == "" else None
         if flow is not None:
             if any(slot is not None and slot.free for slot in slots[: 2 - (node.op_type == "If")]):
                 self.ar.steered(describe(node))
             return list(flow(self, node, slots, scope, opsets))
-        function = self.model.functions.get((node.domain, node.op_type, node.overload))
-        if function is not None:
-            return list(self._call(function, node, slots))
         operator = OPERATORS.get((domain, node.op_type))
-        if operator is None:
-            raise UnsupportedError(f"operator {_operator(node)}")
+        if operator is None or self._bodies.is_local(node):
+            return self._call(node, slots, opsets)
         version = node.version or opsets.get(node.domain) or opsets.get(domain) or 1
         call = Call(
-            node.op_type, version, _attributes(node), len(node.outputs), unit,
+            node.op_type, version, attributes(node), len(node.outputs), unit,
             tuple(slot is not None and slot.free for slot in slots), domain,
         )  # fmt: skip
         to = call.attributes.get("to", call.attributes.get("dtype"))
@@ -197,109 +198,55 @@ class Interpreter:
         self.ar.unit = unit
         result = apply(operator, self.ar, call, [None if s is None else s.tensor for s in slots])
         results = result if isinstance(result, tuple) else (result,)
+        # numpy makes of an array without axes a number, which no arithmetic takes for data.
+        results = [np.asarray(r) if isinstance(r, np.generic) else r for r in results]
         free = any(call.free) and node.op_type not in ("Shape", "Size")
         return [
-            None if r is None else _Slot(r, (unit or 2.0**-24) if self.ar.is_data(r) else 0.0, free)
+            None if r is None else Slot(r, (unit or 2.0**-24) if self.ar.is_data(r) else 0.0, free)
             for r in results
         ]
 
-    def _call(self, function: ir.Function, node: ir.Node, slots: list[_Slot | None]) -> list[_Slot]:
-        bound = {a.name: a for a in node.attributes.values()}
-        if any(a.is_ref() for n in function for a in n.attributes.values()):
-            raise UnsupportedError(f"function {_operator(node)} with attribute references")
-        del bound
-        scope = {v: s for v, s in zip(function.inputs, slots, strict=False) if s is not None}
-        return self._graph(function.graph, scope, dict(function.opset_imports))
+    def _call(
+        self, node: ir.Node, slots: list[Slot | None], opsets: dict[str, int]
+    ) -> list[Slot | None]:
+        """Run a function of the model's, or an operator through its official body."""
+        key = node.op_identifier()
+        if key in self._calling:
+            raise UnsupportedError(f"function {operator_name(node)} calls itself")
+        types = tuple(
+            None if value is None or slot is None else self._type(value, slot)
+            for value, slot in zip(node.inputs, slots, strict=True)
+        )
+        said = tuple(None if t is None else t.SerializeToString() for t in types)
+        if (node, said) not in self._called:
+            body = self._bodies.of(node, opsets, types)
+            if body is None:
+                raise UnsupportedError(f"operator {operator_name(node)}")
+            self._called[node, said] = (body, ir.from_proto(body.proto))
+        body, function = self._called[node, said]
+        scope: dict[ir.Value, Slot] = {}
+        for value, place in zip(function.inputs, body.inputs, strict=True):
+            slot = slots[place]
+            assert slot is not None, "a body has the inputs that are there"
+            scope[value] = slot
+        self._calling.append(key)
+        slots_out = self.run_graph(function.graph, scope, body.opsets)
+        self._calling.pop()
+        results: list[Slot | None] = [None] * len(node.outputs)
+        for place, slot in zip(body.outputs, slots_out, strict=True):
+            results[place] = slot
+        return results
 
-    # Control flow.
-
-    def _if(
-        self,
-        node: ir.Node,
-        slots: list[_Slot | None],
-        scope: dict[ir.Value, _Slot],
-        opsets: dict[str, int],
-    ) -> list[_Slot]:
-        assert slots[0] is not None
-        branch = "then_branch" if bool(np.ravel(slots[0].tensor)[0]) else "else_branch"
-        return self._graph(node.attributes[branch].as_graph(), dict(scope), opsets)
-
-    def _loop(
-        self,
-        node: ir.Node,
-        slots: list[_Slot | None],
-        scope: dict[ir.Value, _Slot],
-        opsets: dict[str, int],
-    ) -> list[_Slot]:
-        body = node.attributes["body"].as_graph()
-        limit = np.inf if slots[0] is None else int(np.ravel(slots[0].tensor)[0])
-        going = slots[1] is None or bool(np.ravel(slots[1].tensor)[0])
-        state = [s for s in slots[2:] if s is not None]
-        scans: list[list[_Slot]] = [[] for _ in range(len(body.outputs) - 1 - len(state))]
-        step = 0
-        while going and step < limit:
-            first = [_Slot(np.array(step, np.int64), 0.0), _Slot(np.array(going), 0.0)]
-            inner = dict(scope)
-            inner.update(zip(body.inputs, first + state, strict=True))
-            out = self._graph(body, inner, opsets)
-            going = bool(np.ravel(out[0].tensor)[0])
-            if out[0].free:
-                self.ar.steered(describe(node))
-            for rows, slot in zip(scans, out[1 + len(state) :], strict=True):
-                rows.append(slot)
-            state = out[1 : 1 + len(state)]
-            step += 1
-        return state + [self._stack(rows, 0) for rows in scans]
-
-    def _scan(
-        self,
-        node: ir.Node,
-        slots: list[_Slot | None],
-        scope: dict[ir.Value, _Slot],
-        opsets: dict[str, int],
-    ) -> list[_Slot]:
-        body = node.attributes["body"].as_graph()
-        count = node.attributes["num_scan_inputs"].as_int()
-        options = _attributes(node)
-        if (node.version or opsets.get("", 9)) < 9:
-            raise UnsupportedError("Scan before opset 9")
-        if any(any(options.get(name, ())) for name in _SCAN_OPTIONS):
-            raise UnsupportedError("Scan with axes or directions other than the default")
-        given = [s for s in slots if s is not None]
-        state, series = given[: len(given) - count], given[len(given) - count :]
-        scans: list[list[_Slot]] = [[] for _ in range(len(body.outputs) - len(state))]
-        for step in range(series[0].tensor.shape[0]):
-            rows = [_Slot(self._row(s.tensor, step), s.unit, s.free) for s in series]
-            inner = dict(scope)
-            inner.update(zip(body.inputs, state + rows, strict=True))
-            out = self._graph(body, inner, opsets)
-            state = out[: len(state)]
-            for parts, slot in zip(scans, out[len(state) :], strict=True):
-                parts.append(slot)
-        return state + [self._stack(parts, 0) for parts in scans]
-
-    def _row(self, x: Tensor, step: int) -> Tensor:
-        return self.ar.move(lambda a: a[step], x) if self.ar.is_data(x) else np.asarray(x)[step]
-
-    def _stack(self, rows: list[_Slot], axis: int) -> _Slot:
-        if not rows:
-            raise UnsupportedError("a loop that runs zero times and collects outputs")
-        tensors = [slot.tensor for slot in rows]
-        if self.ar.is_data(tensors[0]):
-            out = self.ar.move(lambda *a: np.stack(a, axis), *tensors)
-            return _Slot(out, rows[0].unit, any(row.free for row in rows))
-        return _Slot(np.stack(tensors, axis), 0.0, any(row.free for row in rows))
-
-
-_SCAN_OPTIONS = (
-    "scan_input_axes", "scan_output_axes", "scan_input_directions", "scan_output_directions",
-)  # fmt: skip
-
-_CONTROL_FLOW: dict[str, Callable[..., list[_Slot]]] = {
-    "If": Interpreter._if,  # pyright: ignore[reportPrivateUsage]
-    "Loop": Interpreter._loop,  # pyright: ignore[reportPrivateUsage]
-    "Scan": Interpreter._scan,  # pyright: ignore[reportPrivateUsage]
-}
+    def _type(self, value: ir.Value, slot: Slot) -> onnx.TypeProto | None:
+        """The type of a value at run time; of what is no number, the one that the model gives."""
+        shape = getattr(slot.tensor, "shape", None)
+        if shape is None:
+            return None
+        dtype = value.dtype
+        if dtype is None:
+            exact = not self.ar.is_data(slot.tensor)
+            dtype = ir.DataType.from_numpy(slot.tensor.dtype) if exact else _FLOATS.get(slot.unit)
+        return None if dtype is None else onnx.helper.make_tensor_type_proto(int(dtype), shape)
 
 
 def _read_by(node: ir.Node) -> list[ir.Value]:
@@ -311,24 +258,6 @@ def _read_by(node: ir.Node) -> list[ir.Value]:
                 values += _read_by(inner)
             values += list(attribute.as_graph().outputs)
     return values
-
-
-def _attributes(node: ir.Node) -> dict[str, Any]:
-    return {
-        name: a.value
-        for name, a in node.attributes.items()
-        if a.type not in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-    }
-
-
-def _operator(node: ir.Node) -> str:
-    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-
-
-def describe(node: ir.Node) -> str:
-    """A node as a user finds it in the file: operator and name, or its first output."""
-    name = node.name or (node.outputs[0].name if node.outputs else None)
-    return f"{_operator(node)} {name!r}"
 
 
 def _one_line(error: Exception) -> str:

@@ -20,7 +20,6 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from onebyone.dialects.onnx.run.program import Program
 from onebyone.dialects.protocol import RuntimeRefusesError, RuntimeUnableError
 from onebyone.kernels.arithmetic import Array
 
@@ -31,14 +30,19 @@ _IN_MEMORY = 1 << 30
 class OrtSession:
     """A model loaded in ONNX Runtime on the CPU.
 
+    Args:
+        source: what the caller gave: a path, or a model in memory.
+        model: the same, read.
+        optimize: whether the runtime's graph optimizations are on.
+
     Raises:
         RuntimeUnableError: the runtime does not implement something in the model, or crashed.
         RuntimeRefusesError: the runtime calls the model invalid.
     """
 
-    def __init__(self, program: Program, *, optimize: bool) -> None:
-        with _loadable(program) as source:
-            self._number, self._worker = _ask("load", source, optimize)
+    def __init__(self, source: Any, model: ir.Model, *, optimize: bool) -> None:
+        with _loadable(source, model) as loadable:
+            self._number, self._worker = _ask("load", loadable, optimize)
 
     def run(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by name."""
@@ -95,8 +99,7 @@ def _ask(*request: Any) -> tuple[Any, subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def _loadable(program: Program) -> Generator[str | bytes]:
-    source = program.source
+def _loadable(source: Any, model: ir.Model) -> Generator[str | bytes]:
     if isinstance(source, (str, os.PathLike)):
         yield str(Path(source).resolve())
         return
@@ -105,5 +108,5 @@ def _loadable(program: Program) -> Generator[str | bytes]:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        ir.save(program.model, path, external_data="model.data")
+        ir.save(model, path, external_data="model.data")
         yield str(path)

@@ -36,3 +36,12 @@ def detach(node: ir.Node) -> None:
                 inner.replace_input_with(index, None)
     for index in range(len(node.inputs)):
         node.replace_input_with(index, None)
+
+
+def replace_in_nested(node: ir.Node, old: ir.Value, new: ir.Value) -> None:
+    """Let the graphs nested in ``node`` read ``new`` where they read ``old``."""
+    for graph in nested_graphs(node):
+        for inner in ir.traversal.RecursiveGraphIterator(graph):
+            for index, value in enumerate(inner.inputs):
+                if value is old:
+                    inner.replace_input_with(index, new)

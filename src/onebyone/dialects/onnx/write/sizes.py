@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import onnx_ir as ir
 
 from onebyone.axes.graph import Form, Value
-from onebyone.axes.sizes import Size, product
-from onebyone.errors import OnebyoneError
-
-if TYPE_CHECKING:
-    from onebyone.dialects.onnx.write.writer import Emitter
-
-
-class UnmeasuredSizeError(OnebyoneError):
-    """A symbolic size that no tensor at hand has as a dimension."""
+from onebyone.axes.sizes import Size
+from onebyone.dialects.onnx.write.build import Build
+from onebyone.dialects.onnx.write.constants import Constants
+from onebyone.errors import UnmeasuredSizeError
+from onebyone.lower import places
+from onebyone.lower.holdings import Holdings
 
 
 class SizeVectors:
     """Makes int64 shape vectors, each symbolic size measured once."""
 
-    def __init__(self, emitter: Emitter) -> None:
-        self.emitter = emitter
+    def __init__(self, build: Build, holdings: Holdings[ir.Value], constants: Constants) -> None:
+        self._build, self._holdings, self._constants = build, holdings, constants
         self._measured: dict[Size, ir.Value] = {}
         self._vectors: dict[tuple[Size, ...], ir.Value] = {}
 
     def reshape(self, value: Value, source: Form, target: Form) -> ir.Value:
         """The shape input of a Reshape, with 0 and -1 where they save a measurement."""
-        before = [product([value.sizes[axis] for axis in group]) for group in source]
-        after = [product([value.sizes[axis] for axis in group]) for group in target]
+        before, after = places.shape(value, source), places.shape(value, target)
         if sum(size.known is None for size in after) <= 1:
             return self._vector([-1 if s.known is None else s.known for s in after])
         entries: list[int | None] = []
@@ -42,10 +36,14 @@ class SizeVectors:
                 entries.append(None)
         if entries.count(None) <= 1:
             return self._vector([-1 if entry is None else entry for entry in entries])
-        return self.vector(tuple(after))
+        return self.vector(after)
 
     def vector(self, sizes: tuple[Size, ...]) -> ir.Value:
-        """An int64 vector of sizes."""
+        """An int64 vector of sizes.
+
+        Raises:
+            UnmeasuredSizeError: no tensor at hand has one of them.
+        """
         known = [size.known for size in sizes]
         if None not in known:
             return self._vector([k for k in known if k is not None])
@@ -54,27 +52,26 @@ class SizeVectors:
             self._vectors[sizes] = (
                 parts[0]
                 if len(parts) == 1
-                else self.emitter.op("Concat", parts, {"axis": 0}, name="onebyone.shape")
+                else self._build.op("Concat", parts, {"axis": 0}, name="onebyone.shape")
             )
         return self._vectors[sizes]
 
     def _vector(self, entries: list[int]) -> ir.Value:
-        return self.emitter.constants.vector(tuple(entries))
+        return self._constants.vector(tuple(entries))
 
     def _measure(self, size: Size) -> ir.Value:
         """A vector of one element that holds ``size``."""
         if size.known is not None:
             return self._vector([size.known])
         if size not in self._measured:
-            self._measured[size] = self._found(size)
+            self._measured[size] = self._computed(size)
         return self._measured[size]
 
-    def _found(self, size: Size) -> ir.Value:
-        for value, held in self.emitter.have.items():
-            for form, tensor in held.items():
-                for place, group in enumerate(form):
-                    if group and product([value.sizes[axis] for axis in group]) == size:
-                        return self._dimension(tensor, place)
+    def _computed(self, size: Size) -> ir.Value:
+        for value, form, tensor in self._holdings:
+            for place, group in enumerate(form):
+                if group and places.shape(value, (group,))[0] == size:
+                    return self._dimension(tensor, place)
         factors = [Size(1, (symbol,)) for symbol in size.symbols]
         if size.coefficient != 1:
             factors.append(Size(size.coefficient))
@@ -85,12 +82,12 @@ class SizeVectors:
             )
         total = self._measure(factors[0])
         for factor in factors[1:]:
-            total = self.emitter.op("Mul", [total, self._measure(factor)], {}, name="onebyone.size")
+            total = self._build.op("Mul", [total, self._measure(factor)], name="onebyone.size")
         return total
 
     def _dimension(self, tensor: ir.Value, place: int) -> ir.Value:
-        emitter, name = self.emitter, f"{tensor.name}.size{place}"
-        if emitter.opset >= 15:
-            return emitter.op("Shape", [tensor], {"start": place, "end": place + 1}, name=name)
-        shape = emitter.op("Shape", [tensor], {}, name=name)
-        return emitter.op("Gather", [shape, self._vector([place])], {"axis": 0}, name=name)
+        build, name = self._build, f"{tensor.name}.size{place}"
+        if build.opset >= 15:
+            return build.op("Shape", [tensor], {"start": place, "end": place + 1}, name=name)
+        shape = build.op("Shape", [tensor], name=name)
+        return build.op("Gather", [shape, self._vector([place])], {"axis": 0}, name=name)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-from onebyone.dialects.onnx.run.interpreter import Interpreter, describe
-from onebyone.dialects.protocol import Constant, Embed, Form, Observer, Port, Session, Step
+from onebyone.dialects.onnx.files.load import as_model
+from onebyone.dialects.onnx.run.control_flow import describe
+from onebyone.dialects.onnx.run.form import canonical_values
+from onebyone.dialects.onnx.run.interpreter import Interpreter
+from onebyone.dialects.onnx.run.runtime import OrtSession
+from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Observer, Port, Session, Step
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 
 # Operators through which an integer stays the same index.
@@ -22,7 +25,7 @@ _CARRIERS = frozenset(
 )
 
 
-class Program:
+class OnnxModel:
     """A model to certify; never altered.
 
     Args:
@@ -37,8 +40,6 @@ class Program:
     runtime = "ONNX Runtime"
 
     def __init__(self, model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> None:
-        from onebyone.dialects.onnx.files.load import as_model
-
         self.label = str(model) if isinstance(model, (str, os.PathLike)) else "model"
         self.source = model
         self.model = as_model(model)
@@ -64,13 +65,11 @@ class Program:
         for graph in graphs:
             yield from _constants(graph)
 
-    def form(self, *, by_position: bool = False) -> Form:
+    def form(self, *, by_position: bool = False) -> CanonicalForm:
         """The canonical form; by position also with what depends on constants alone computed."""
-        from onebyone.dialects.onnx.run.form import canonical_values
-
         canonical, values = canonical_values(self.model, by_position=by_position)
         steps = tuple(step(node) for node in self.model.graph)
-        return Form(
+        return CanonicalForm(
             canonical.outputs, values, steps, tuple(canonical.opaque), tuple(canonical.assumed)
         )
 
@@ -101,9 +100,7 @@ class Program:
 
     def session(self, mode: str) -> Session:
         """The model in ONNX Runtime, its graph optimizations off or on."""
-        from onebyone.dialects.onnx.run.runtime import OrtSession
-
-        return OrtSession(self, optimize=mode == self.modes[1])
+        return OrtSession(self.source, self.model, optimize=mode == self.modes[1])
 
 
 @dataclass(frozen=True)
@@ -217,9 +214,3 @@ def _bound(value: ir.Value, seen: set[ir.Value]) -> int:
 def _to_float(node: ir.Node) -> bool:
     to = node.attributes.get("to")
     return to is not None and not ir.DataType(to.as_int()).is_integer()
-
-
-def path_of(program: Program) -> Path | None:
-    """The file that the program came from, if it came from one."""
-    source = program.source
-    return Path(source) if isinstance(source, (str, os.PathLike)) else None

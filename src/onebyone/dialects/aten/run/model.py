@@ -16,10 +16,11 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from onebyone.dialects.aten.files import as_program
 from onebyone.dialects.aten.read.reader import stored
 from onebyone.dialects.aten.read.table import functional
+from onebyone.dialects.aten.run.form import canonical_values
 from onebyone.dialects.aten.run.interpreter import Interpreter, step
 from onebyone.dialects.aten.run.runtime import EagerSession, to_numpy
 from onebyone.dialects.aten.values import arguments, fake, op_name
-from onebyone.dialects.protocol import Constant, Embed, Form, Observer, Port, Session
+from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Observer, Port, Session
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.errors import UnsupportedError
 from onebyone.kernels.precision import native
@@ -34,7 +35,7 @@ _STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 _CHANGED = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 
 
-class Program:
+class ExportedModel:
     """A PyTorch program to certify; never altered.
 
     Its inputs are its user inputs in the order of a call, nested ones flattened, under the names
@@ -70,24 +71,24 @@ class Program:
     @property
     def arguments(self) -> list[tuple[str | None, Any]]:
         """For each flat argument of a call its placeholder, or None and its fixed value."""
-        found: list[tuple[str | None, Any]] = []
+        flat: list[tuple[str | None, Any]] = []
         for spec in self.program.graph_signature.input_specs:
             if spec.kind is InputKind.USER_INPUT:
                 fixed = isinstance(spec.arg, ConstantArgument)
-                found.append((None, spec.arg.value) if fixed else (spec.arg.name, None))  # pyright: ignore[reportAttributeAccessIssue]
-        return found
+                flat.append((None, spec.arg.value) if fixed else (spec.arg.name, None))  # pyright: ignore[reportAttributeAccessIssue]
+        return flat
 
     @property
     def inputs(self) -> tuple[Port, ...]:
         """User inputs, then changed buffers."""
-        own = [_port(name, fake(self._nodes[name])) for name, _ in self.arguments if name]
-        return (*own, *(_port(n, fake(self._nodes[n]), state=True) for n in self.states))
+        user_inputs = [_port(name, fake(self._nodes[name])) for name, _ in self.arguments if name]
+        return (*user_inputs, *(_port(n, fake(self._nodes[n]), state=True) for n in self.states))
 
     @functools.cached_property
     def _results(self) -> tuple[list[tuple[int, Port]], list[tuple[int, Port, str]]]:
         """Places in the graph's output, with the ports: of results, and of changed tensors."""
         output = next(iter(self.program.graph.find_nodes(op="output")))
-        own: list[tuple[int, Port]] = []
+        results: list[tuple[int, Port]] = []
         changed: list[tuple[int, Port, str]] = []
         seen: set[str] = set()
         specs = self.program.graph_signature.output_specs
@@ -102,14 +103,14 @@ class Program:
             if spec.kind in _CHANGED:
                 changed.append((place, _port(name, value, state=True), str(spec.target)))
             elif isinstance(value, (torch.Tensor, torch.SymInt)):
-                own.append((place, _port(name, value)))
-        return own, changed
+                results.append((place, _port(name, value)))
+        return results, changed
 
     @property
     def outputs(self) -> tuple[Port, ...]:
         """Results, then what is left in changed buffers and inputs."""
-        own, changed = self._results
-        return (*(port for _, port in own), *(port for _, port, _ in changed))
+        results, changed = self._results
+        return (*(port for _, port in results), *(port for _, port, _ in changed))
 
     @property
     def weight_bytes(self) -> int:
@@ -129,14 +130,12 @@ class Program:
             if node.users and node.name not in self.states:
                 yield _constant(target, stored(self.program, target))
 
-    def form(self, *, by_position: bool = False) -> Form:
+    def form(self, *, by_position: bool = False) -> CanonicalForm:
         """The canonical form; a program's is always by position."""
-        from onebyone.dialects.aten.run.form import canonical_values
-
         canonical, values = canonical_values(self.program)
         nodes = (n for n in self.program.graph.nodes if n.op == "call_function")
         steps = tuple(step(n) for n in nodes if op_name(n) != "getitem")
-        return Form(
+        return CanonicalForm(
             canonical.outputs, values, steps, tuple(canonical.opaque), tuple(canonical.assumed)
         )
 
@@ -165,15 +164,15 @@ class Program:
                 if not isinstance(fake(node), torch.Tensor):
                     raise UnsupportedError(f"input {name} is a number that sizes depend on")
                 given[node] = inputs[name]
-        held = {
+        stored_tensors = {
             node: (target, native(to_numpy(stored(self.program, target))))
             for node, target in self._stored()
             if node not in given and node.users
         }
-        found = Interpreter(self.program, ar, held, deadline, observe, embed).run(given)
-        own, changed = self._results
-        places = [*own, *((place, port) for place, port, _ in changed)]
-        return {port.name: _array(found[place]) for place, port in places}
+        tensors = Interpreter(self.program, ar, stored_tensors, deadline, observe, embed).run(given)
+        results, changed = self._results
+        places = [*results, *((place, port) for place, port, _ in changed)]
+        return {port.name: _array(tensors[place]) for place, port in places}
 
     def named(
         self,
@@ -182,18 +181,18 @@ class Program:
         arguments: Mapping[str, torch.Tensor],
     ) -> dict[str, Array]:
         """What a call gave, by the names of the outputs."""
-        own, changed = self._results
+        returned, changed = self._results
         # A call gives no changes, which come first in the graph's output.
         first = sum(s.kind in _CHANGED for s in self.program.graph_signature.output_specs)
-        found = {port.name: _plain(results[place - first]) for place, port in own}
+        arrays = {port.name: _plain(results[place - first]) for place, port in returned}
         for _, port, target in changed:
             tensor = buffers[target] if target in buffers else arguments[target]
-            found[port.name] = to_numpy(tensor)
-        return found
+            arrays[port.name] = to_numpy(tensor)
+        return arrays
 
     def session(self, mode: str) -> Session:
         """The program in PyTorch, eager, on the CPU."""
-        return EagerSession(self)
+        return EagerSession(self.source, self.arguments, self.states, self.named)
 
 
 def _plain(value: Any) -> Array:

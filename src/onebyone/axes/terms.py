@@ -1,0 +1,352 @@
+"""Hashes of values and names of their axes, and how those of a node follow from its operands'.
+
+`onebyone.axes.canonical` says what they mean, `onebyone.axes.primitives` uses them rule by rule.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import factorial, prod
+from typing import Any
+
+import numpy as np
+
+from onebyone.axes.graph import AxisGraph, Node, Order, Use, Value, order_of
+from onebyone.axes.positional import Tensor
+from onebyone.axes.sizes import Size, product
+
+Digest = str
+ReadConstant = Callable[[Tensor], np.ndarray[Any, Any]]
+
+_COMMUTATIVE = frozenset(
+    "add and bitwiseand bitwiseor bitwisexor contract equal max mean min mul or sum xor".split()
+)
+# Orders of a constant's own axes that are tried, where sizes do not tell them apart.
+_MOST_ORDERS = 6
+# Over no axis they leave their operand as it is.
+IDENTITIES_OF_NOTHING = frozenset({"max", "mean", "min", "prod", "sum", "logsumexp"})
+
+
+@dataclass(frozen=True)
+class Term:
+    """A value's hash, and the name of each of its axes."""
+
+    digest: Digest
+    names: tuple[Digest, ...]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """An operand of a node: a term or a constant, with the index of each axis.
+
+    Attributes:
+        term: what is read.
+        indices: the node's index for each axis.
+        first: indices that come first among a constant's own axes, in this order.
+        through: functions that act on each element of a constant before it is read.
+    """
+
+    term: Term | Value
+    indices: tuple[int, ...]
+    first: tuple[int, ...] = ()
+    through: tuple[Digest, ...] = ()
+
+
+@dataclass
+class Canonical:
+    """The canonical form of a model.
+
+    Attributes:
+        outputs: hash of each graph output, layout included.
+        terms: hash and axis names of each value.
+        names: hash of each computed value, with the native name of the tensor, in graph order.
+        opaque: native operators that were hashed as they are, without being understood.
+        assumed: what equal hashes take for granted beyond the order of sums.
+    """
+
+    outputs: tuple[Digest, ...] = ()
+    terms: dict[Value, Term] = field(default_factory=dict[Value, Term])
+    names: dict[Digest, str] = field(default_factory=dict[Digest, str])
+    opaque: list[str] = field(default_factory=list[str])
+    assumed: dict[str, None] = field(default_factory=dict[str, None])
+
+
+def words(size: Size) -> list[str]:
+    """The symbols that a size is made of, those within expressions too."""
+    return [
+        word
+        for symbol in size.symbols
+        for word in re.split(r"[()+*/ -]+", symbol)
+        if word and not word.isdigit()
+    ]
+
+
+def digest(*parts: object) -> Digest:
+    """A hash of nested tuples of strings, bytes and numbers."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+class Hasher:
+    """Gives each value of one graph its term."""
+
+    def __init__(
+        self,
+        graph: AxisGraph,
+        read: ReadConstant,
+        describe: Callable[[Node], Hashable],
+        by_position: bool,
+    ) -> None:
+        self.graph, self.read, self.describe = graph, read, describe
+        self.by_position = by_position
+        self._places = _places(graph) if by_position else {}
+        self.out = Canonical()
+        self.symbols: set[str] = set()
+        self._chains: dict[Value, tuple[Value, tuple[int, ...], tuple[Digest, ...]]] = {}
+        self._bytes: dict[tuple[Value, tuple[int, ...]], Digest] = {}
+
+    # ---- terms --------------------------------------------------------------------------------
+
+    def term(self, value: Value) -> Term:
+        """The term of a value; a constant's axes are named by their order."""
+        if value not in self.out.terms:
+            assert value.constant, "values are hashed in graph order"
+            order = tuple(range(len(value.sizes)))
+            self.name(value, self.constant(value, order))
+        return self.out.terms[value]
+
+    def name(self, value: Value, head: Digest) -> None:
+        """Give a value the hash ``head``, and names to its axes by their places in it."""
+        # Sizes: 12 as 3 x 4 and as 4 x 3 have the same places.
+        head_and_sizes = digest(head, self.sizes(value))
+        names = [
+            digest(head_and_sizes, n, k)
+            for n, group in enumerate(value.native)
+            for k in range(len(group))
+        ]
+        self.out.terms[value] = Term(head, tuple(names))
+
+    def constant(self, value: Value, order: tuple[int, ...]) -> Digest:
+        """The hash of a constant's raw bytes with its axes in ``order``."""
+        if len(order) < 2 and (contents := value.tensor.contents) is not None:
+            return self.told(contents)
+        if not order and (number := self.number(value)) is not None:
+            # A scalar is its number: epsilon may be an attribute or a constant.
+            return digest("scalar", number)
+        return digest(self.elements(value, order), [str(value.sizes[axis]) for axis in order])
+
+    def number(self, value: Value) -> float | None:
+        """The number that a float constant of one element holds."""
+        array = self.read(value.tensor)
+        real = array.size == 1 and array.dtype.kind in "fV"
+        return float(array.reshape(-1)[0]) if real else None
+
+    def elements(self, value: Value, order: tuple[int, ...]) -> Digest:
+        """The hash of a constant's raw bytes in row-major order of the axes ``order``."""
+        key = (value, order)
+        if key not in self._bytes:
+            sizes = [size.known or 0 for size in value.sizes]
+            array = self.read(value.tensor)
+            state = hashlib.blake2b(value.dtype.encode(), digest_size=16)
+            if array.dtype.kind in "OUS":
+                state.update(repr(array.tolist()).encode())
+            else:
+                moved = np.ascontiguousarray(array.reshape(sizes).transpose(order))
+                state.update(moved.reshape(-1).view(np.uint8).data)
+            self._bytes[key] = state.hexdigest()
+        return self._bytes[key]
+
+    def bound(self, use: Use) -> Bound:
+        """An operand for `combine`."""
+        value = use.value
+        if not use.indices:
+            return Bound(self.term(value), ())
+        if value.constant and len(use.indices) == 1 and value.tensor.contents is not None:
+            # Sizes are the same whether a model has them or measures them.
+            return Bound(self.term(value), use.indices)
+        if value.constant:
+            return Bound(value, use.indices)
+        if value in self._chains:
+            base, axes, through = self._chains[value]
+            return Bound(base, tuple(use.indices[axis] for axis in axes), through=through)
+        return Bound(self.term(value), use.indices)
+
+    def chain(self, node: Node) -> None:
+        """Remember a function of one constant: its axes are the constant's, without an order."""
+        uses = [(slot, use) for slot, use in enumerate(node.operands) if use is not None]
+        wide = [(slot, use) for slot, use in uses if use.indices]
+        scalars = [(slot, use.value) for slot, use in uses if not use.indices]
+        if len(wide) != 1 or not all(value.constant for _, value in scalars):
+            return
+        slot, use = wide[0]
+        base, axes, through = self._chains.get(
+            use.value, (use.value, tuple(range(len(use.indices))), ())
+        )
+        result = node.results[0]
+        if base.tensor.contents is not None and len(base.sizes) < 2:
+            return  # hashed as sizes, not as a constant
+        if not base.constant or sorted(use.indices) != sorted(result.indices):
+            return
+        place = {index: axis for axis, index in enumerate(result.indices)}
+        moved = tuple(place[use.indices[axis]] for axis in axes)
+        if node.fn == "scale":
+            step = digest("mul", (), [digest("scalar", float(str(node.attrs[0])))])
+        elif node.fn in _COMMUTATIVE:
+            others = sorted(self.term(value).digest for _, value in scalars)
+            step = digest(node.fn, node.attrs, others)
+        else:
+            others = [(n, self.term(value).digest) for n, value in scalars]
+            step = digest(node.fn, node.attrs, others, slot)
+        self._chains[result.value] = (base, moved, (*through, step))
+
+    def combine(
+        self,
+        fn: str,
+        operands: Sequence[Bound],
+        result: Sequence[int],
+        *extra: object,
+        special: Sequence[int] = (),
+    ) -> Term:
+        """The term of a node over indices.
+
+        Args:
+            fn: the function.
+            operands: what it reads.
+            result: the indices of its result, in any order: names follow them.
+            extra: attributes.
+            special: indices that the function treats apart, in order, such as softmax's.
+        """
+        commutes = fn in _COMMUTATIVE
+        known = [
+            (slot, b.term, b.indices) for slot, b in enumerate(operands) if isinstance(b.term, Term)
+        ]
+        fixed = [(slot, b) for slot, b in enumerate(operands) if not isinstance(b.term, Term)]
+        if commutes:
+            known.sort(key=lambda item: item[1].digest)
+            known = [(slot, term, indices) for slot, (_, term, indices) in enumerate(known)]
+        sources: dict[int, list[tuple[int, Digest]]] = {}
+        for slot, term, indices in known:
+            for name, index in zip(term.names, indices, strict=True):
+                sources.setdefault(index, []).append((slot, name))
+        names = {index: digest("index", sorted(pairs)) for index, pairs in sources.items()}
+        hashed: list[tuple[int, Digest, list[Digest]]] = []
+        for slot, term, indices in known:
+            pairs = zip(term.names, indices, strict=True)
+            hashed.append((slot, term.digest, sorted(digest(name, names[i]) for name, i in pairs)))
+        constants = self._constants(fixed, names)
+        if commutes:
+            constants.sort(key=lambda item: item[2])
+            constants = [
+                (len(known) + n, b, head, order) for n, (_, b, head, order) in enumerate(constants)
+            ]
+        for slot, b, head, order in constants:
+            fresh = 0
+            for axis in order:
+                index = b.indices[axis]
+                if index not in names:
+                    names[index] = digest("own", slot, fresh)
+                    fresh += 1
+            hashed.append((slot, head, [names[b.indices[axis]] for axis in order]))
+        apart = [names[index] for index in special]
+        kept = sorted(names[index] for index in result)
+        told = [self._named(item) if self._places else item for item in extra]
+        while told and told[-1] in ((), []):
+            told.pop()
+        head = digest(fn, told, hashed, apart, kept)
+        return Term(head, tuple(names[index] for index in result))
+
+    def _constants(
+        self, fixed: Sequence[tuple[int, Bound]], names: dict[int, Digest]
+    ) -> list[tuple[int, Bound, Digest, tuple[int, ...]]]:
+        """Constants in canonical order of axes: named ones by name, own ones as they are."""
+        ordered: list[tuple[int, Bound, Digest, tuple[int, ...]]] = []
+        for slot, b in fixed:
+            assert isinstance(b.term, Value)
+            name = [names.get(index) for index in b.indices]
+            axes = range(len(b.indices))
+            named = sorted((a for a in axes if name[a] is not None), key=lambda a: str(name[a]))
+            unnamed = [a for a in axes if name[a] is None]
+            front = sorted(
+                (a for a in unnamed if b.indices[a] in b.first),
+                key=lambda a: b.first.index(b.indices[a]),
+            )
+            rest = [a for a in unnamed if a not in front]
+            head, order = min(
+                (self.constant(b.term, order), order)
+                for order in _orders((*named, *front), rest, b.term)
+            )
+            if b.through:
+                head = digest(head, b.through)
+            ordered.append((slot, b, head, order))
+        return ordered
+
+    def placed(self, use: Use | None) -> Digest:
+        """A value in a form: hash and the names at each position."""
+        if use is None:
+            return "absent"
+        contents = self.contents(use)
+        if contents is not None:
+            return self.told(contents)
+        if use.value.constant:
+            sizes = [str(product([use.value.sizes[a] for a in group])) for group in use.form]
+            return digest("constant", self.elements(use.value, order_of(use.form)), sizes)
+        term = self.term(use.value)
+        form = [[term.names[axis] for axis in group] for group in use.form]
+        return digest(term.digest, form)
+
+    def contents(self, use: Use) -> tuple[Size, ...] | None:
+        """The sizes that a tensor holds, where they follow from the shapes of the inputs.
+
+        Any other symbol was made up for one model, and may mean something else in another.
+        """
+        contents = use.value.tensor.contents
+        if contents is None:
+            return None
+        symbols = {word for size in contents for word in words(size)}
+        return contents if symbols <= self.symbols else None
+
+    def sizes(self, value: Value) -> tuple[str, ...]:
+        """The sizes of a value's axes, symbols under their canonical names."""
+        return tuple(str(self._named(size)) for size in value.sizes)
+
+    def told(self, contents: Sequence[Size]) -> Digest:
+        """The hash of a tensor that holds sizes, whatever computes them."""
+        return digest("sizes", *(str(self._named(size)) for size in contents))
+
+    def _named(self, item: Any) -> Any:
+        """Attributes with the symbols in them under their canonical names."""
+        if isinstance(item, tuple | list):
+            return [self._named(part) for part in item]
+        if not isinstance(item, Size) or not self._places:
+            return item
+        return Size(item.coefficient, tuple(sorted(map(self._symbol, item.symbols))))
+
+    def _symbol(self, name: str) -> str:
+        """A symbol, or an expression of symbols, under its canonical name."""
+        return re.sub(r"[^\W\d]\w*", lambda m: self._places.get(m[0], m[0]), name)
+
+
+def _places(graph: AxisGraph) -> dict[str, str]:
+    """Names of the inputs' symbolic sizes by the place where each is met first."""
+    places: dict[str, str] = {}
+    for place, tensor in enumerate(graph.inputs):
+        for position, size in enumerate(tensor.shape or ()):
+            for symbol in size.symbols:
+                places.setdefault(symbol, f"n{place}_{position}")
+    return places
+
+
+def _orders(lead: Order, free: Sequence[int], value: Value) -> Iterator[Order]:
+    """Orders of a constant's axes: free ones by size, those of one size in any order."""
+    by_size: dict[int, list[int]] = {}
+    for axis in free:
+        by_size.setdefault(value.sizes[axis].known or 0, []).append(axis)
+    ties = [by_size[size] for size in sorted(by_size)]
+    if prod(factorial(len(tie)) for tie in ties) > _MOST_ORDERS:
+        yield (*lead, *(axis for tie in ties for axis in tie))
+        return
+    for picked in itertools.product(*(itertools.permutations(tie) for tie in ties)):
+        yield (*lead, *(axis for tie in picked for axis in tie))

@@ -1,0 +1,221 @@
+"""Calls that stay calls: native nodes that were read through their bodies and need not change.
+
+The first stage of planning sees a call's parts as if they stood in the model. But a call hides
+how its parts do it: it may stay, whatever orders were chosen within, if it then costs no more
+moves around it than its parts would cost spelled out. Only where a layer of its body changes its
+form it must be spelled out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from onebyone.axes.graph import AxisGraph, Node, Order, Relayout, Use, Value, order_of
+from onebyone.axes.positional import Call, Kind, Tensor
+from onebyone.layout.solve import Variant
+from onebyone.layout.variants import native
+
+_Place = tuple[Value, Order]
+
+
+def keep_calls(
+    graph: AxisGraph,
+    orders: Mapping[Node, Variant],
+    changes: Callable[[Node], bool],
+    price: Callable[[Value], float],
+) -> tuple[AxisGraph, dict[Node, Variant]]:
+    """The graph with each call that stays as one opaque node, and the variants of its nodes.
+
+    Args:
+        graph: the model.
+        orders: the variant of each node, as orders of axes.
+        changes: whether a node changes its form, so that its call must be spelled out.
+        price: what it costs to move a value.
+    """
+    if not graph.calls:
+        return graph, dict(orders)
+    kept = _kept(graph, orders, changes, price)
+    return _collapsed(graph, orders, kept)
+
+
+def _kept(
+    graph: AxisGraph,
+    orders: Mapping[Node, Variant],
+    changes: Callable[[Node], bool],
+    price: Callable[[Value], float],
+) -> set[Call]:
+    """The better of two searches: spell out from all calls, or keep from none.
+
+    The first finds calls that only pay together, the second never costs more moves than the parts
+    that were planned.
+    """
+    members: dict[Call, list[Node]] = {}
+    outer: dict[Call, tuple[Call, ...]] = {}
+    for node in graph.nodes:
+        for place, call in enumerate(node.calls):
+            members.setdefault(call, []).append(node)
+            outer[call] = node.calls[:place]
+    free = {
+        call: around
+        for call, around in outer.items()
+        if _is_plain(graph, call) and not any(map(changes, members[call]))
+    }
+    # Calls around come first: where one stays, those within it do not matter.
+    order = sorted(free, key=lambda call: len(free[call]))
+    ledgers = [_Ledger(graph, orders, members, price) for _ in range(2)]
+    spelling, keeping = ledgers
+    for call in order:
+        if not spelling.kept.intersection(free[call]):
+            spelling.switch(call)
+    for call in order:
+        # What stood in a call that is spelled out by now may stay itself.
+        if call not in spelling.kept and not spelling.kept.intersection(free[call]):
+            spelling.switch(call)
+        if call in spelling.kept and spelling.switch(call) >= 0:
+            spelling.switch(call)
+    for call in order:
+        if not keeping.kept.intersection(free[call]) and keeping.switch(call) > 0:
+            keeping.switch(call)
+    return min(ledgers, key=lambda ledger: ledger.total).kept
+
+
+def _is_plain(graph: AxisGraph, call: Call) -> bool:
+    """Whether no two outputs of a call are the same value."""
+    values = [graph.views[tensor].value for tensor in call.outputs]
+    return len({*values}) == len(values)
+
+
+class _Ledger:
+    """What the moves cost that the nodes outside of the kept calls need, and those calls.
+
+    Attributes:
+        kept: the calls that stay.
+        total: the price of every order of a value that is wanted and not at hand.
+    """
+
+    def __init__(
+        self,
+        graph: AxisGraph,
+        orders: Mapping[Node, Variant],
+        members: Mapping[Call, list[Node]],
+        price: Callable[[Value], float],
+    ) -> None:
+        self._graph, self._orders, self._members, self._price = graph, orders, members, price
+        self.kept: set[Call] = set()
+        self._at_hand = Counter(
+            (value, order_of(value.native)) for value in graph.values if value.producer is None
+        )
+        self._wanted = Counter(self._places(graph.outputs))
+        for node in graph.nodes:
+            self._at_hand.update(self._writes(node))
+            self._wanted.update(self._reads(node))
+        self.total = self._cost({*self._wanted})
+
+    def switch(self, call: Call) -> float:
+        """Keep a call that is spelled out, or the reverse; returns how much more that costs."""
+        sign = -1 if call in self.kept else 1
+        whole = self._places(call.outputs), self._places(t for t in call.inputs if t is not None)
+        nodes = self._members[call]
+        parts = (
+            [place for node in nodes for place in self._writes(node)],
+            [place for node in nodes for place in self._reads(node)],
+        )
+        touched = {place for places in (*whole, *parts) for place in places}
+        before = self._cost(touched)
+        for counter, more, less in zip((self._at_hand, self._wanted), whole, parts, strict=True):
+            for place in more:
+                counter[place] += sign
+            for place in less:
+                counter[place] -= sign
+        self.kept ^= {call}
+        change = self._cost(touched) - before
+        self.total += change
+        return change
+
+    def _cost(self, places: set[_Place]) -> float:
+        missing = [p for p in places if self._wanted[p] > 0 and self._at_hand[p] <= 0]
+        return sum(sorted(self._price(value) for value, _ in missing))
+
+    def _places(self, tensors: Iterable[Tensor]) -> list[_Place]:
+        views = [self._graph.views[tensor] for tensor in tensors]
+        return [(v.value, order_of(v.form)) for v in views if not v.value.constant]
+
+    def _reads(self, node: Node) -> list[_Place]:
+        return [
+            (use.value, order)
+            for use, order in zip(node.operands, self._orders[node].reads, strict=True)
+            if use is not None and order is not None and not use.value.constant
+        ]
+
+    def _writes(self, node: Node) -> list[_Place]:
+        orders = self._orders[node].writes
+        return [(use.value, order) for use, order in zip(node.results, orders, strict=True)]
+
+
+def _collapsed(
+    graph: AxisGraph, orders: Mapping[Node, Variant], kept: set[Call]
+) -> tuple[AxisGraph, dict[Node, Variant]]:
+    """Each kept call as one node; a call of which only a change of form is left, as that."""
+    nodes: list[Node] = []
+    whole: dict[Call, Node] = {}
+    for node in graph.nodes:
+        call = next((call for call in node.calls if call in kept), None)
+        if call is None:
+            nodes.append(node)
+        elif call not in whole:
+            whole[call] = _opaque(graph, call, node)
+            nodes.append(whole[call])
+    for number, node in enumerate(nodes):
+        node.number = number
+    full = {call for node in graph.nodes for call in node.calls}
+    views = {call: v for call in graph.calls if call not in full and (v := _view(graph, call))}
+    relayouts: list[Relayout] = []
+    for relayout in graph.relayouts:
+        first = next((c for c in relayout.calls if c in kept or c in views), None)
+        if first is None:
+            relayouts.append(relayout)
+        elif first in views and relayout.target is first.outputs[0]:
+            relayouts.append(views[first])
+    picked = {node: orders[node] if node in orders else native(node) for node in nodes}
+    return replace(graph, nodes=nodes, relayouts=relayouts), picked
+
+
+def _opaque(graph: AxisGraph, call: Call, first: Node) -> Node:
+    operands: list[Use | None] = []
+    for tensor in call.inputs:
+        view = None if tensor is None else graph.views[tensor]
+        operands.append(None if view is None else Use(view.value, (), view.form))
+    node = Node(
+        number=first.number,
+        kind=Kind.OPAQUE,
+        fn="opaque",
+        operands=tuple(operands),
+        results=(),
+        pinned=frozenset(range(len(operands))),
+        natives=(call.native,),
+        reason="it stays a call",
+        calls=first.calls[: first.calls.index(call)],
+    )
+    results: list[Use] = []
+    for tensor in call.outputs:
+        view = graph.views[tensor]
+        producer = view.value.producer
+        if producer is None or call not in producer.calls:
+            continue  # an input or a constant, handed on
+        # The first form that is met is now that of the call's result.
+        view.value.native, view.value.tensor, view.value.producer = view.form, tensor, node
+        results.append(Use(view.value, (), view.form))
+    node.results = tuple(results)
+    return node
+
+
+def _view(graph: AxisGraph, call: Call) -> Relayout | None:
+    """The change of form that a call is, where it is no more than that."""
+    computed = [t for t in call.inputs if t is not None and not graph.views[t].value.constant]
+    if len(computed) != 1 or len(call.outputs) != 1 or call.inputs[0] is not computed[0]:
+        return None
+    if graph.views[computed[0]].value is not graph.views[call.outputs[0]].value:
+        return None
+    return Relayout(call.native, computed[0], call.outputs[0])
