@@ -21,7 +21,7 @@ import onebyone
 from onebyone.dialects.onnx.run.interpreter import Interpreter
 from onebyone.dialects.onnx.semantics import OPERATORS
 from onebyone.kernels.arithmetic import Float64
-from onebyone.kernels.elementwise import native
+from onebyone.kernels.precision import native
 from tests.rounding import assert_close, relative_bound
 
 BATCHES = 24
