@@ -111,16 +111,20 @@ class Arithmetic(ABC):
         """Apply ``fn``, which only selects and places elements, to the arrays behind ``xs``."""
 
     @abstractmethod
-    def add(self, a: Tensor, b: Tensor) -> Tensor: ...
+    def add(self, a: Tensor, b: Tensor) -> Tensor:
+        """``a + b``, broadcast."""
 
     @abstractmethod
-    def mul(self, a: Tensor, b: Tensor) -> Tensor: ...
+    def mul(self, a: Tensor, b: Tensor) -> Tensor:
+        """``a * b``, broadcast."""
 
     @abstractmethod
-    def neg(self, a: Tensor) -> Tensor: ...
+    def neg(self, a: Tensor) -> Tensor:
+        """``-a``."""
 
     @abstractmethod
-    def reciprocal(self, a: Tensor) -> Tensor: ...
+    def reciprocal(self, a: Tensor) -> Tensor:
+        """``1 / a``."""
 
     @abstractmethod
     def matmul(self, a: Tensor, b: Tensor) -> Tensor:
@@ -143,7 +147,8 @@ class Arithmetic(ABC):
         """A nonlinear function, one of `FUNCTIONS` or ``Pow`` (two operands), elementwise."""
 
     @abstractmethod
-    def softmax(self, x: Tensor, axis: int) -> Tensor: ...
+    def softmax(self, x: Tensor, axis: int) -> Tensor:
+        """Exponentials along an axis, divided by their sum."""
 
     @abstractmethod
     def keys(self, *xs: Tensor) -> list[Array]:
@@ -164,20 +169,25 @@ class Arithmetic(ABC):
     # What follows from the above.
 
     def sub(self, a: Tensor, b: Tensor) -> Tensor:
+        """``a - b``, broadcast."""
         return self.add(a, self.neg(b))
 
     def div(self, a: Tensor, b: Tensor) -> Tensor:
+        """``a / b``, broadcast."""
         return self.mul(a, self.reciprocal(b))
 
     def mean(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        """The mean over axes, which stay with size 1."""
         count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
         return self.mul(self.total(x, axes), self.reciprocal(self.constant(count)))
 
     def maximum(self, a: Tensor, b: Tensor) -> Tensor:
+        """The larger of two, element by element."""
         both = self.move(lambda p, q: np.stack(np.broadcast_arrays(p, q)), a, b)
         return self.move(lambda p: p[0], self.largest(both, (0,)))
 
     def minimum(self, a: Tensor, b: Tensor) -> Tensor:
+        """The smaller of two, element by element."""
         return self.neg(self.maximum(self.neg(a), self.neg(b)))
 
     def is_data(self, x: object) -> bool:

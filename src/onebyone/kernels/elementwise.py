@@ -31,22 +31,27 @@ def function(ar: Arithmetic, x: Tensor, *, name: str) -> Tensor:
 
 
 def add(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    """``a + b``; integers wrap around in their type."""
     return ar.add(a, b) if any_data(ar, a, b) else np.add(a, b)
 
 
 def sub(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    """``a - b``; integers wrap around in their type."""
     return ar.sub(a, b) if any_data(ar, a, b) else np.subtract(a, b)
 
 
 def mul(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    """``a * b``; integers wrap around in their type."""
     return ar.mul(a, b) if any_data(ar, a, b) else np.multiply(a, b)
 
 
 def neg(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``-x``."""
     return ar.neg(x) if ar.is_data(x) else np.negative(x)
 
 
 def square(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``x * x``."""
     return mul(ar, x, x)
 
 
@@ -91,6 +96,7 @@ def remainder(ar: Arithmetic, a: Tensor, b: Tensor, *, truncated: bool) -> Tenso
 
 
 def reciprocal_root(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``1 / sqrt(x)``."""
     return ar.reciprocal(ar.function("Sqrt", x))
 
 
@@ -115,14 +121,17 @@ def power(ar: Arithmetic, x: Tensor, y: Tensor) -> Tensor:
 
 
 def exp_minus_one(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``exp(x) - 1``."""
     return ar.sub(ar.function("Exp", x), ar.constant(1.0))
 
 
 def log_one_plus(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``log(1 + x)``."""
     return ar.function("Log", ar.add(ar.constant(1.0), x))
 
 
 def log_to(ar: Arithmetic, x: Tensor, *, base: float) -> Tensor:
+    """The logarithm to a base."""
     return ar.div(ar.function("Log", x), ar.function("Log", ar.constant(base)))
 
 
@@ -130,26 +139,31 @@ def log_to(ar: Arithmetic, x: Tensor, *, base: float) -> Tensor:
 
 
 def maximum(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    """The larger of two."""
     if any_data(ar, a, b):
         return ar.maximum(data(ar, a), data(ar, b))
     return np.maximum(a, b)
 
 
 def minimum(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    """The smaller of two."""
     if any_data(ar, a, b):
         return ar.minimum(data(ar, a), data(ar, b))
     return np.minimum(a, b)
 
 
 def absolute(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``|x|``."""
     return ar.maximum(x, ar.neg(x)) if ar.is_data(x) else np.abs(x)
 
 
 def positive(ar: Arithmetic, x: Tensor) -> Tensor:
+    """ReLU: ``max(x, 0)``."""
     return ar.maximum(x, ar.constant(0.0)) if ar.is_data(x) else np.maximum(x, 0)
 
 
 def negative(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``min(x, 0)``."""
     return ar.minimum(x, ar.constant(0.0))
 
 
@@ -171,6 +185,7 @@ def logical(ar: Arithmetic, *xs: Tensor, fn: Callable[..., Array]) -> Array:
 
 
 def where(ar: Arithmetic, condition: Array, a: Tensor, b: Tensor) -> Tensor:
+    """One of two, by a condition."""
     return move(ar, lambda x, y: np.where(condition, x, y), a, b)
 
 
@@ -191,6 +206,7 @@ def is_infinite(
 
 
 def is_finite(ar: Arithmetic, x: Tensor) -> Array:
+    """Whether an element is neither infinite nor NaN."""
     return ~(is_nan(ar, x) | is_infinite(ar, x))
 
 
@@ -203,6 +219,7 @@ def sloped(ar: Arithmetic, x: Tensor, slope: Tensor) -> Tensor:
 
 
 def leaky(ar: Arithmetic, x: Tensor, *, alpha: float) -> Tensor:
+    """``x`` where it is positive, else ``slope * x``."""
     return sloped(ar, x, ar.constant(alpha))
 
 
@@ -213,37 +230,45 @@ def elu(ar: Arithmetic, x: Tensor, *, alpha: float, gamma: float = 1.0) -> Tenso
 
 
 def celu(ar: Arithmetic, x: Tensor, *, alpha: float) -> Tensor:
+    """``max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))``."""
     factor = ar.constant(alpha)
     below = exp_minus_one(ar, ar.div(negative(ar, x), factor))
     return ar.add(positive(ar, x), ar.mul(factor, below))
 
 
 def hard_sigmoid(ar: Arithmetic, x: Tensor, *, alpha: float, beta: float) -> Tensor:
+    """``alpha * x + beta``, between 0 and 1."""
     line = ar.add(ar.mul(ar.constant(alpha), x), ar.constant(beta))
     return ar.minimum(positive(ar, line), ar.constant(1.0))
 
 
 def hard_swish(ar: Arithmetic, x: Tensor, *, alpha: float) -> Tensor:
+    """``x * hard_sigmoid(x)`` with a sixth and a half."""
     return ar.mul(x, hard_sigmoid(ar, x, alpha=alpha, beta=0.5))
 
 
 def softplus(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``log(1 + exp(x))``."""
     return log_one_plus(ar, ar.function("Exp", x))
 
 
 def softsign(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``x / (1 + |x|)``."""
     return ar.div(x, ar.add(ar.constant(1.0), absolute(ar, x)))
 
 
 def log_sigmoid(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``-softplus(-x)``."""
     return ar.neg(softplus(ar, ar.neg(x)))
 
 
 def swish(ar: Arithmetic, x: Tensor, *, alpha: float = 1.0) -> Tensor:
+    """``x * sigmoid(alpha * x)``."""
     return ar.mul(x, ar.function("Sigmoid", scaled(ar, x, factor=alpha)))
 
 
 def mish(ar: Arithmetic, x: Tensor) -> Tensor:
+    """``x * tanh(softplus(x))``."""
     return ar.mul(x, ar.function("Tanh", softplus(ar, x)))
 
 

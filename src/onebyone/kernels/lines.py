@@ -49,6 +49,7 @@ def product(ar: Arithmetic, x: Tensor, *, axes: Axes, dtype: Any = None) -> Tens
 
 
 def mean(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
+    """The mean over axes, which stay with size 1."""
     return ar.mean(x, axes)
 
 
@@ -74,22 +75,27 @@ def _bounds(x: Array) -> tuple[Any, Any]:
 
 
 def sum_of_squares(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
+    """The sum of squares over axes, which stay with size 1."""
     return total(ar, square(ar, x), axes=axes)
 
 
 def l1(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
+    """The sum of absolute values over axes."""
     return total(ar, absolute(ar, x), axes=axes)
 
 
 def l2(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
+    """The root of the sum of squares over axes."""
     return ar.function("Sqrt", sum_of_squares(ar, x, axes=axes))
 
 
 def log_sum(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
+    """The logarithm of the sum over axes."""
     return ar.function("Log", ar.total(x, axes))
 
 
 def log_sum_exp(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
+    """The logarithm of the sum of exponentials over axes."""
     return log_sum(ar, ar.function("Exp", x), axes=axes)
 
 
@@ -231,6 +237,7 @@ def group_norm(
 
 
 def softmax(ar: Arithmetic, x: Tensor, *, axis: int) -> Tensor:
+    """Exponentials along an axis, divided by their sum."""
     return ar.softmax(x, axis)
 
 

@@ -14,14 +14,17 @@ _PAD_MODES = {"edge", "reflect", "wrap"}
 
 
 def reshaped(ar: Arithmetic, x: Tensor, *, shape: Sequence[int]) -> Tensor:
+    """The same elements in row-major order."""
     return move(ar, lambda a: a.reshape(tuple(shape)), x)
 
 
 def transposed(ar: Arithmetic, x: Tensor, *, order: Sequence[int]) -> Tensor:
+    """Position i of the result is position ``order[i]``."""
     return move(ar, lambda a: a.transpose(tuple(order)), x)
 
 
 def expanded(ar: Arithmetic, x: Tensor, *, shape: Sequence[int]) -> Tensor:
+    """Broadcasting, written out."""
     check_size(shape)
     return move(ar, lambda a: np.broadcast_to(a, tuple(shape)), x)
 
@@ -46,10 +49,12 @@ def filled(ar: Arithmetic, value: Tensor, *, shape: Sequence[int]) -> Tensor:
 
 
 def concatenated(ar: Arithmetic, *xs: Tensor, axis: int) -> Tensor:
+    """Operands side by side along an axis."""
     return move(ar, lambda *arrays: np.concatenate(arrays, axis), *xs)
 
 
 def stacked(ar: Arithmetic, *xs: Tensor, axis: int) -> Tensor:
+    """Operands along a new axis."""
     return move(ar, lambda *arrays: np.stack(arrays, axis), *xs)
 
 
@@ -86,10 +91,12 @@ def rolled(ar: Arithmetic, x: Tensor, *, shifts: Sequence[int], axes: Sequence[i
 
 
 def flipped(ar: Arithmetic, x: Tensor, *, axes: Sequence[int]) -> Tensor:
+    """The elements along some axes in reverse."""
     return move(ar, lambda a: np.flip(a, tuple(axes)), x)
 
 
 def triangle(ar: Arithmetic, x: Tensor, *, upper: bool, diagonal: int) -> Tensor:
+    """The lower or upper triangle of the last two axes, zeros elsewhere."""
     fn = np.triu if upper else np.tril
     return move(ar, lambda a: fn(a, diagonal), x)
 

@@ -139,8 +139,9 @@ class _Ledger:
         return sum(sorted(self._price(value) for value, _ in missing))
 
     def _places(self, tensors: Iterable[Tensor]) -> list[_Place]:
-        views = [self._graph.views[tensor] for tensor in tensors]
-        return [(v.value, order_of(v.form)) for v in views if not v.value.constant]
+        # A constant that no operation reads, such as one that lends its type, has no view.
+        views = [self._graph.views.get(tensor) for tensor in tensors]
+        return [(v.value, order_of(v.form)) for v in views if v and not v.value.constant]
 
     def _reads(self, node: Node) -> list[_Place]:
         return [
@@ -185,7 +186,7 @@ def _collapsed(
 def _opaque(graph: AxisGraph, call: Call, first: Node) -> Node:
     operands: list[Use | None] = []
     for tensor in call.inputs:
-        view = None if tensor is None else graph.views[tensor]
+        view = None if tensor is None else graph.views.get(tensor)
         operands.append(None if view is None else Use(view.value, (), view.form))
     node = Node(
         number=first.number,
@@ -213,7 +214,8 @@ def _opaque(graph: AxisGraph, call: Call, first: Node) -> Node:
 
 def _view(graph: AxisGraph, call: Call) -> Relayout | None:
     """The change of form that a call is, where it is no more than that."""
-    computed = [t for t in call.inputs if t is not None and not graph.views[t].value.constant]
+    views = {t: graph.views[t] for t in call.inputs if t is not None and t in graph.views}
+    computed = [t for t, view in views.items() if not view.value.constant]
     if len(computed) != 1 or len(call.outputs) != 1 or call.inputs[0] is not computed[0]:
         return None
     if graph.views[computed[0]].value is not graph.views[call.outputs[0]].value:

@@ -37,6 +37,7 @@ class Given(dict[str, Any]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
+        """An argument by name, or a default; it counts as asked for."""
         self.asked.add(name)
         return super().get(name, default)
 
@@ -113,6 +114,7 @@ class Call:
         return self.ar.constant(self.rounded(value))
 
     def get(self, name: str, default: Any = None) -> Any:
+        """An argument by name, or a default."""
         value = self.given.get(name)
         return default if value is None else value
 

@@ -61,6 +61,7 @@ class Call:
         return self.attributes[name]
 
     def get(self, name: str, default: Any = None) -> Any:
+        """An attribute by name, or a default."""
         self.asked.add(name)
         value = self.attributes.get(name)
         return default if value is None else value
@@ -70,6 +71,7 @@ class Call:
         return float(self.get(name, float(np.float32(default))))
 
     def text(self, name: str, default: str) -> str:
+        """A string attribute by name, or a default."""
         return str(self.get(name, default))
 
 

@@ -63,11 +63,6 @@ def _lp_norm(ar: Arithmetic, call: Call, x: Any) -> Tensor:
     return ar.div(x, kernel(ar, x, axes=(axis,)))
 
 
-def _mean_variance(ar: Arithmetic, call: Call, x: Any) -> Tensor:
-    axes = axes_of(call.get("axes", (0, 2, 3)), x.ndim)
-    return lines.standardize(ar, x, axes=axes, epsilon=1e-9)
-
-
 def _lrn(ar: Arithmetic, call: Call, x: Any) -> Tensor:
     return windows.local_response_norm(
         ar, x, size=call.given("size"), alpha=call.float("alpha", 1e-4),
@@ -155,7 +150,6 @@ TABLE: Table = {
     ("", "LayerNormalization"): _layer_norm,
     ("", "LogSoftmax"): _log_softmax,
     ("", "LpNormalization"): _lp_norm,
-    ("", "MeanVarianceNormalization"): _mean_variance,
     ("", "RMSNormalization"): _rms_norm,
     ("", "ReduceL1"): _reduction(lines.l1),
     ("", "ReduceL2"): _reduction(lines.l2),
