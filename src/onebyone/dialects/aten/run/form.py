@@ -53,7 +53,7 @@ def canonical_values(
 def _describe(node: Node) -> Hashable:
     native: Native = node.natives[0]
     if node.kind is Kind.SIZES:
-        return "sizes"
+        return ("sizes", node.attrs)
     own = native.node
     target = own.target
     if torch.Tag.nondeterministic_seeded in tags_of(target):
