@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -99,7 +100,7 @@ def test_roll_may_name_its_axes_in_any_order() -> None:
 
 
 def _model(
-    op: str, attributes: dict[str, object], domain: str = "", dtype: int = TensorProto.FLOAT
+    op: str, attributes: dict[str, Any], domain: str = "", dtype: int = TensorProto.FLOAT
 ) -> ir.Model:
     node = helper.make_node(op, ["x"], ["y"], domain=domain, **attributes)
     x = helper.make_tensor_value_info("x", dtype, ["n", 4, 3])
@@ -109,7 +110,7 @@ def _model(
     return ir.from_proto(helper.make_model(graph, opset_imports=opsets))
 
 
-def _onnx(op: str, domain: str = "", **attributes: object) -> tuple[str, ...]:
+def _onnx(op: str, domain: str = "", **attributes: Any) -> tuple[str, ...]:
     return onnx_form(_model(op, attributes, domain), by_position=True).outputs
 
 
