@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from onebyone.axes import meanings_axis
 from onebyone.dialects.aten import semantics as aten_semantics
-from onebyone.dialects.aten.read import attention, layout, pointwise, repeat
+from onebyone.dialects.aten.read import pointwise
 from onebyone.dialects.aten.read import table as aten
 from onebyone.dialects.aten.write import express, express_axis
 from onebyone.dialects.onnx import semantics
-from onebyone.dialects.onnx.read import axis as onnx_axis
 from onebyone.dialects.onnx.read import pointwise as onnx_pointwise
 from onebyone.dialects.onnx.read import table as onnx
 from onebyone.dialects.onnx.write import express as onnx_express
@@ -31,9 +31,10 @@ ATEN_ALONE = {
 }  # fmt: skip
 
 # Operators of ONNX that the reference interpreter does not know: the field layer is undecided.
-NO_REFERENCE = {
-    name for name in (*onnx.TABLE,) if not any(key[1] == name for key in semantics.OPERATORS)
-}
+NO_REFERENCE = set(onnx.TABLE) - set(semantics.OPERATORS)
+
+# Functions along axes that one dialect alone names.
+ATEN_AXIS = {"causal", "flip", "roll"}
 
 
 def test_functions_have_the_same_names() -> None:
@@ -44,16 +45,18 @@ def test_functions_have_the_same_names() -> None:
     assert not (ATEN_ALONE & theirs - {"bitwiseand", "bitwisenot", "bitwiseor", "bitwisexor"})
 
 
-@pytest.mark.parametrize("name", aten.TABLE)
-def test_every_operator_exists(name: str) -> None:
-    assert hasattr(torch.ops.aten, name), f"torch has no operator aten::{name}"
+@pytest.mark.parametrize("key", aten.TABLE, ids="::".join)
+def test_every_operator_exists(key: tuple[str, str]) -> None:
+    space, name = key
+    assert hasattr(getattr(torch.ops, space), name), f"torch has no operator {space}::{name}"
 
 
 def test_what_is_read_along_axes_can_be_written() -> None:
-    """Every AXIS function that a lift names has an expression in the writer of its dialect."""
-    for module in (attention, layout, repeat):
-        assert _axis_functions(module) <= set(express_axis.AXIS)
-    assert _axis_functions(onnx_axis) <= set(onnx_express_axis.AXIS)
+    """Every AXIS function of the vocabulary has an expression in the emitters."""
+    functions = _axis_functions(meanings_axis)
+    assert functions <= set(express_axis.AXIS) | {"flip", "roll"}
+    assert {"flip", "roll"} <= set(express_axis.AXIS)
+    assert functions - ATEN_AXIS <= set(onnx_express_axis.AXIS)
 
 
 def test_reductions_that_are_read_can_be_written() -> None:
@@ -68,25 +71,25 @@ def test_the_reference_knows_what_the_dialect_reads() -> None:
 
 
 def test_the_interpreter_of_programs_knows_what_the_dialect_reads() -> None:
-    left = set(aten.TABLE) - {name for _, name in aten_semantics.OPERATORS}
+    known = set(aten_semantics.OPERATORS)
     # An arc tangent of two arguments has no name in ONNX; a check yields nothing.
-    assert left <= {"_assert_tensor_metadata", "atan2"}
+    assert set(aten.TABLE) - known <= {("aten", "_assert_tensor_metadata"), ("aten", "atan2")}
 
 
 def test_the_how_to_names_lines_that_are_there() -> None:
     text = (ROOT / "docs" / "adding-an-operator.md").read_text()
     assert '"mish"' in text
-    assert pointwise.POINTWISE["mish"][0] == onnx_pointwise.POINTWISE["Mish"] == "mish"
+    assert pointwise.POINTWISE["aten", "mish"][0] == "mish"
+    assert onnx_pointwise.POINTWISE["", "Mish"] == "mish"
 
 
 def _axis_functions(module: object) -> set[str]:
-    """The literal second argument of every ``Apply(Kind.AXIS, "name", ...)``."""
+    """The names in ``Apply(Kind.AXIS, "name", ...)`` and ``_changed("name", ...)``."""
     tree = ast.parse(Path(module.__file__).read_text())  # type: ignore[attr-defined]
     found = set()
     for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call) and len(n.args) > 1):
-        kind = call.args[0]
-        named = isinstance(call.args[1], ast.Constant)
-        if named and isinstance(kind, ast.Attribute) and kind.attr == "AXIS":
-            found.add(call.args[1].value)
+        for argument in call.args[:2]:
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                found.add(argument.value)
     assert found
     return found

@@ -50,6 +50,18 @@ def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
     hasher.chain(node)
     operands = [hasher.bound(use) for use in node.operands if use is not None]
     absent = tuple(n for n, use in enumerate(node.operands) if use is None)
+    if node.fn == "scale":
+        factor = digest("scalar", float(str(node.attrs[0])))
+        return hasher.combine("mul", [*operands, Bound(Term(factor, ()), ())], result)
+    # An attribute changes the function: its meaning is another, unless a rule above reads it.
+    known = None if node.attrs else _plain(hasher, node, operands, result)
+    return known or hasher.combine(node.fn, operands, result, node.attrs, absent)
+
+
+def _plain(
+    hasher: Hasher, node: Node, operands: list[Bound], result: tuple[int, ...]
+) -> Term | None:
+    """The term of a function without attributes that means others; None where it is itself."""
     if node.fn == "identity":
         return _aligned_bound(hasher, operands[0], result)
     if node.fn == "reciprocal":
@@ -64,9 +76,6 @@ def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
         return hasher.combine("mul", [operands[0], over], result)
     if node.fn == "pow" and _scalar(hasher, _use(node, 1)) == 2.0:
         return hasher.combine("mul", [operands[0], operands[0]], result)
-    if node.fn == "scale":
-        factor = digest("scalar", float(str(node.attrs[0])))
-        return hasher.combine("mul", [*operands, Bound(Term(factor, ()), ())], result)
     if node.fn == "add" and len(operands) == 2:
         for other, use in enumerate(node.operands):
             kept = node.operands[1 - other]
@@ -79,13 +88,14 @@ def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
     if node.fn == "rsqrt":
         root = Bound(hasher.combine("sqrt", operands, result), result)
         return hasher.combine("recip", [root], result)
-    if node.fn == "swish" and not _factor(node):
+    if node.fn == "swish":
         gate = Bound(hasher.combine("sigmoid", operands, result), result)
         return hasher.combine("mul", [operands[0], gate], result)
     if node.fn == "where":
         pairs = zip(node.operands[1:], operands[1:], strict=True)
-        operands[1:] = [_masked(hasher, use) or bound for use, bound in pairs]
-    return hasher.combine(node.fn, operands, result, node.attrs, absent)
+        masked = [_masked(hasher, use) or bound for use, bound in pairs]
+        return hasher.combine("where", [operands[0], *masked], result)
+    return None
 
 
 def _is_zero(hasher: Hasher, use: Use) -> bool:
@@ -93,11 +103,6 @@ def _is_zero(hasher: Hasher, use: Use) -> bool:
     if not use.value.constant or use.value.dtype not in _FLOATS:
         return False
     return not hasher.read(use.value.tensor).any()
-
-
-def _factor(node: Node) -> bool:
-    """Whether a Swish has a factor other than 1."""
-    return any(attribute != ("alpha", 1.0) for attribute in node.attrs)
 
 
 def _masked(hasher: Hasher, use: Use | None) -> Bound | None:
@@ -118,7 +123,7 @@ def _masked(hasher: Hasher, use: Use | None) -> Bound | None:
     return Bound(Term(digest("scalar", -np.inf), ()), ())
 
 
-def _aligned_bound(hasher: Hasher, bound: Bound, result: Sequence[int]) -> Term:
+def _aligned_bound(hasher: Hasher, bound: Bound, result: tuple[int, ...]) -> Term:
     term = bound.term
     if isinstance(term, Value):
         term = hasher.term(term)
@@ -262,6 +267,8 @@ def _by_group(node: Node) -> tuple[Sequence[object], list[object]]:
         return (), bounds
     if node.fn == "pad":
         return node.attrs[:2], list(node.attrs[2:])
+    if node.fn == "roll":
+        return (), list(node.attrs)
     # What an Expand does is in the sizes.
     return (() if node.fn == "expand" else node.attrs), [None] * count
 

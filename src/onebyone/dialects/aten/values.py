@@ -75,6 +75,15 @@ def op_name(node: fx.Node) -> str:
     return getattr(target, "__name__", str(target))
 
 
+def op_key(node: fx.Node) -> tuple[str, str]:
+    """Namespace and name of an operator: ``("aten", "add")``; no namespace where it has none."""
+    schema = schema_of(node.target)
+    if schema is None:
+        return ("", op_name(node))
+    space, _, name = schema.name.partition("::")
+    return (space, name)
+
+
 def arguments(node: fx.Node) -> dict[str, Any]:
     """All arguments of a call by name, defaults included."""
     schema = schema_of(node.target)

@@ -8,17 +8,14 @@ import numpy as np
 import torch
 from torch import fx
 
-from onebyone.axes.positional import Apply, Kind, Operation, Position, Regroup, Tensor, Unknown
+from onebyone.axes import meanings
+from onebyone.axes import meanings_axis as mean
+from onebyone.axes.meanings import axis_labels
+from onebyone.axes.parts import synthetic
+from onebyone.axes.positional import Apply, Operation, Position, Regroup, Tensor, Unknown
 from onebyone.axes.sizes import ONE, Size
-from onebyone.dialects.aten.read.reader import (
-    Arguments,
-    Handler,
-    Reader,
-    Reading,
-    axis_labels,
-    rank_of,
-    synthetic,
-)
+from onebyone.dialects.aten.read.arguments import Arguments
+from onebyone.dialects.aten.read.reader import Handler, Key, Reader, Reading, rank_of
 from onebyone.dialects.aten.values import Number, dtype_name, fake, op_name, shape_of
 
 
@@ -57,19 +54,6 @@ def _groups(q: Tensor, k: Tensor, v: Tensor) -> Size | None:
     return q.shape[-3].divided_by(k.shape[-3])
 
 
-def causal(rows: Size, columns: Size, *, lower: bool = True) -> Apply:
-    """Where the column is not behind the row, ``(rows, columns)``; not ``lower``: transposed."""
-    places: tuple[Position, ...] = (("row",), ("column",))
-    return Apply(
-        Kind.AXIS,
-        "causal",
-        (),
-        (places if lower else places[::-1],),
-        sizes={"row": rows, "column": columns},
-        axis_out=(places,),
-    )
-
-
 def triangle(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     """A triangle of ones is a causal mask."""
     source, lower = given["self"], op_name(node) == "tril"
@@ -79,7 +63,7 @@ def triangle(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unkno
     if not ones or not known or any(size.is_one for size in shape):
         return Unknown("a triangle of other than ones")
     rows, columns = shape if lower else shape[::-1]
-    return Reading(causal(rows, columns, lower=lower))
+    return Reading(mean.causal(rows, columns, lower=lower))
 
 
 class _Parts:
@@ -113,19 +97,13 @@ class _Parts:
             scores = self._pointwise("add", (scores, self._bias(triangle)), shape, "causal")
         if mask is not None:
             scores = self._pointwise("add", (scores, self._bias(mask)), shape, "masked")
-        labels = axis_labels(rank)
-        soft = Apply(Kind.ALONG, "softmax", (labels,), (labels,), along=labels[-1])
+        soft = meanings.along("softmax", rank, [-1])
         weights = self._step(soft, (scores,), synthetic(q, shape, f"{self.node.name}.softmax"))
         if mask is not None:
             empty = self._pointwise("isnan", (weights,), shape, "empty", "bool")
             zero = self._number(0.0)
             weights = self._pointwise("where", (empty, zero, weights), shape, "weights")
-        meaning = Apply(
-            Kind.CONTRACT,
-            "contract",
-            ((*lead, m, n), (*lead, n, d)),
-            ((*lead, m, d),),
-        )
+        meaning = meanings.contract(((*lead, m, n), (*lead, n, d)), (*lead, m, d))
         self._step(meaning, (weights, v), self.reader.tensor(self.node))
         return self.found
 
@@ -148,16 +126,7 @@ class _Parts:
         *lead, heads, tokens, width = tensor.shape
         labels = axis_labels(len(tensor.shape))
         group: Position = ("group",)
-        meaning = Apply(
-            Kind.AXIS,
-            "expand",
-            (labels,),
-            ((*labels[:-2], group, *labels[-2:]),),
-            attrs=((groups,),),
-            sizes={"group": groups},
-            axis_in=(((),),),
-            axis_out=((group,),),
-        )
+        meaning = mean.expand(labels, (*labels[:-2], group, *labels[-2:]), {"group": groups})
         shape = (*lead, heads, groups, tokens, width)
         name = f"{self.node.name}.{part}"
         grouped = self._step(meaning, (tensor,), synthetic(tensor, shape, f"{name}.grouped"))
@@ -172,7 +141,7 @@ class _Parts:
             elements = torch.ones(rows.known, columns.known, dtype=torch.bool).tril()
             return Tensor(elements, (rows, columns), "bool", True, name)
         target = Tensor(None, (rows, columns), "bool", name=name)
-        return self._step(causal(rows, columns), (), target)
+        return self._step(mean.causal(rows, columns), (), target)
 
     def _bias(self, mask: Tensor) -> Tensor:
         """A mask of booleans as one to add."""
@@ -206,11 +175,7 @@ class _Parts:
         part: str,
         dtype: str = "",
     ) -> Tensor:
-        top = len(shape)
-        labels = tuple(
-            tuple((f"d{top - rank_of(t) + i}",) for i in range(rank_of(t))) for t in operands
-        )
-        meaning = Apply(Kind.POINTWISE, fn, labels, (axis_labels(top),))
+        meaning = meanings.pointwise(fn, [rank_of(t) for t in operands])
         like = next(t for t in operands if t.shape != () or t is operands[-1])
         target = synthetic(like, shape, f"{self.node.name}.{part}", dtype or self.dtype)
         return self._step(meaning, operands, target)
@@ -223,7 +188,7 @@ class _Parts:
         result: tuple[Position, ...],
         shape: tuple[Size, ...],
     ) -> Tensor:
-        meaning = Apply(Kind.CONTRACT, "contract", labels, (result,))
+        meaning = meanings.contract(labels, result)
         target = synthetic(operands[0], shape, f"{self.node.name}.{part}")
         return self._step(meaning, operands, target)
 
@@ -233,8 +198,8 @@ class _Parts:
         return target
 
 
-TABLE: dict[str, Handler] = {
-    "scaled_dot_product_attention": attention,
-    "tril": triangle,
-    "triu": triangle,
+TABLE: dict[Key, Handler] = {
+    ("aten", "scaled_dot_product_attention"): attention,
+    ("aten", "tril"): triangle,
+    ("aten", "triu"): triangle,
 }

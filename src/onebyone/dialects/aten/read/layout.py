@@ -7,16 +7,12 @@ from typing import Any
 import torch
 from torch import fx
 
-from onebyone.axes.positional import (
-    Apply,
-    Kind,
-    Permute,
-    Position,
-    Regroup,
-    Unknown,
-)
+from onebyone.axes import meanings
+from onebyone.axes import meanings_axis as mean
+from onebyone.axes.positional import Permute, Regroup, Unknown
 from onebyone.axes.sizes import Size
-from onebyone.dialects.aten.read.reader import Arguments, Handler, Reader, Reading, axis_labels
+from onebyone.dialects.aten.read.arguments import Arguments
+from onebyone.dialects.aten.read.reader import Handler, Key, Reader, Reading
 from onebyone.dialects.aten.values import (
     Name,
     fake,
@@ -33,6 +29,7 @@ _END = 2**31 - 1
 
 def regroup(reader: Reader, node: fx.Node, given: Arguments) -> Reading:
     """View, flatten, squeeze, clone and the like: the same elements in row-major order."""
+    given.told("dim", "end_dim", "other", "shape", "size", "sizes", "start_dim")
     return Reading(Regroup(), "input" if "input" in given else "self")
 
 
@@ -43,6 +40,8 @@ def permute(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknow
     if name == "permute":
         order = [axis % rank for axis in given["dims"]]
     elif name in ("t", "numpy_T", "mT", "adjoint"):
+        if name == "adjoint" and fake(node).is_complex():
+            return Unknown("an adjoint of complex numbers")
         order = order[:-2] + order[:-3:-1] if name in ("mT", "adjoint") else order[::-1]
     elif name == "movedim":
         source, target = integers(given["source"]), integers(given["destination"])
@@ -56,14 +55,6 @@ def permute(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknow
         )
         order[a], order[b] = order[b], order[a]
     return Reading(Permute(tuple(order)), "self")
-
-
-def _replaced(
-    labels: tuple[Position, ...], axes: dict[int, str]
-) -> tuple[tuple[Position, ...], tuple[Position, ...], tuple[Position, ...]]:
-    """Result labels, replaced positions and replacing positions."""
-    result = tuple((axes[i],) if i in axes else p for i, p in enumerate(labels))
-    return result, tuple(labels[i] for i in axes), tuple((name,) for name in axes.values())
 
 
 def slice_(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -85,18 +76,7 @@ def slice_(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
     elif end.known is not None and before.known is not None:
         known = end.known + before.known if end.known < 0 else end.known
         end = Size(min(known, before.known))
-    labels = axis_labels(source.ndim)
-    result, gone, new = _replaced(labels, {axis: f"s{axis}"})
-    meaning = Apply(
-        Kind.AXIS,
-        "slice",
-        (labels,),
-        (result,),
-        attrs=((start,), (end,), (step.known,)),
-        sizes={f"s{axis}": after},
-        axis_in=(gone,),
-        axis_out=(new,),
-    )
+    meaning = mean.slice_(source.ndim, {axis: after}, (start,), (end,), (step.known,))
     return Reading(meaning, "self")
 
 
@@ -107,39 +87,26 @@ def size_argument(value: Any) -> Size:
     return size_of(fake(value) if isinstance(value, fx.Node) else value)
 
 
-def _gathered(rank: int, axis: int, picked_rank: int) -> Apply:
-    labels = axis_labels(rank)
-    picked = tuple((f"i{k}",) for k in range(picked_rank))
-    group = tuple(label for position in picked for label in position)
-    return Apply(
-        Kind.AXIS,
-        "gather",
-        (labels, picked),
-        ((*labels[:axis], *picked, *labels[axis + 1 :]),),
-        axis_in=((labels[axis],), ()),
-        axis_out=((group,),),
-        fixed=frozenset({1}),
-    )
-
-
 def select(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     """One element of an axis, which goes away."""
     rank = fake(node).ndim + 1
     if isinstance(given["index"], fx.Node):
         return Unknown("an operand is a size that is computed at run time")
-    return Reading(_gathered(rank, given["dim"] % rank, 0), "self", "index")
+    return Reading(mean.gather(rank, given["dim"] % rank, 0), "self", "index")
 
 
 def embedding(reader: Reader, node: fx.Node, given: Arguments) -> Reading:
     """Rows of a table."""
     table, indices = fake(given["weight"]), fake(given["indices"])
-    return Reading(_gathered(table.ndim, 0, indices.ndim), "weight", "indices")
+    return Reading(mean.gather(table.ndim, 0, indices.ndim), "weight", "indices")
 
 
 def index_select(reader: Reader, node: fx.Node, given: Arguments) -> Reading:
     """Elements of an axis by a list of places."""
     source, picked = fake(given["self"]), fake(given["index"])
-    return Reading(_gathered(source.ndim, given["dim"] % source.ndim, picked.ndim), "self", "index")
+    return Reading(
+        mean.gather(source.ndim, given["dim"] % source.ndim, picked.ndim), "self", "index"
+    )
 
 
 def index(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -150,7 +117,9 @@ def index(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
         picked = fake(indices[where[0]])
         if picked.dtype == torch.bool:
             return Unknown("a selection whose size depends on the data")
-        return Reading(_gathered(source.ndim, where[0], picked.ndim), "self", ("indices", where[0]))
+        return Reading(
+            mean.gather(source.ndim, where[0], picked.ndim), "self", ("indices", where[0])
+        )
     known = all(size.known is not None for size in shape_of(source))
     places = _computed(indices) if known and where == list(range(source.ndim)) else None
     if places is None:
@@ -184,26 +153,12 @@ def split(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     """Parts along one axis; unbind takes parts of size 1 and drops the axis."""
     source, parts = fake(node.all_input_nodes[0]), fake(node)
     axis = given["dim"] % source.ndim
+    given.told("chunks", "split_size", "split_sizes")
     drops = op_name(node) == "unbind"
-    labels = axis_labels(source.ndim)
     lengths = [Size(1) if drops else shape_of(part)[axis] for part in parts]
     if any(length.known is None for length in lengths):
         return Unknown("parts whose sizes are computed at run time")
-    names = [f"part{i}" for i in range(len(lengths))]
-    results = [_replaced(labels, {axis: name})[0] for name in names]
-    if drops:
-        results = [(*labels[:axis], *labels[axis + 1 :])] * len(names)
-    meaning = Apply(
-        Kind.AXIS,
-        "split",
-        (labels,),
-        tuple(results),
-        attrs=tuple(length.known for length in lengths),
-        sizes=dict(zip(names, lengths, strict=True)),
-        axis_in=((labels[axis],),),
-        axis_out=tuple(((name,),) for name in names),
-    )
-    return Reading(meaning, "self")
+    return Reading(mean.split(source.ndim, axis, lengths, drop=drops), "self")
 
 
 def concat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -214,29 +169,12 @@ def concat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
     if any(tensor.ndim != rank - stacks for tensor in tensors):
         return Unknown("a concatenation with empty tensors")
     axis = given["dim"] % rank
-    labels = axis_labels(rank)
     filled = [i for i, t in enumerate(tensors) if stacks or shape_of(t)[axis].known != 0]
     if len(filled) == 1 and not stacks:
         return Reading(Regroup(), ("tensors", filled[0]))
-    parts = [f"part{i}" for i in filled]
-    operands = [_replaced(labels, {axis: part})[0] for part in parts]
-    if stacks:
-        operands = [(*labels[:axis], *labels[axis + 1 :])] * len(parts)
-    result, _, new = _replaced(labels, {axis: "all"})
-    meaning = Apply(
-        Kind.AXIS,
-        "concat",
-        tuple(operands),
-        (result,),
-        sizes={
-            "all": shape_of(fake(node))[axis],
-            **(dict.fromkeys(parts, Size(1)) if stacks else {}),
-        },
-        axis_in=tuple(((part,),) for part in parts),
-        axis_out=(new,),
-    )
+    total = shape_of(fake(node))[axis]
     names: list[Name] = [("tensors", i) for i in filled]
-    return Reading(meaning, *names)
+    return Reading(mean.concat(rank, axis, len(filled), total, stack=stacks), *names)
 
 
 def pad(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -252,21 +190,9 @@ def pad(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     }
     if not ends:
         return Reading(Regroup(), "self")
-    padded = {axis: ends[axis] for axis in sorted(ends)}
-    labels = axis_labels(source.ndim)
-    result, gone, new = _replaced(labels, {axis: f"p{axis}" for axis in padded})
-    after = shape_of(fake(node))
-    meaning = Apply(
-        Kind.AXIS,
-        "pad",
-        (labels,),
-        (result,),
-        attrs=(mode, float(value), *padded.values()),
-        sizes={f"p{axis}": after[axis] for axis in padded},
-        axis_in=(gone,),
-        axis_out=(new,),
-    )
-    return Reading(meaning, "self")
+    after = {axis: shape_of(fake(node))[axis] for axis in sorted(ends)}
+    pairs = [ends[axis] for axis in after]
+    return Reading(mean.pad(source.ndim, after, pairs, mode, float(value)), "self")
 
 
 def turn(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -275,19 +201,10 @@ def turn(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     shifts = integers(given["shifts"]) if "shifts" in given else []
     if not dims or shifts is None:
         return Unknown("a roll of all elements in row-major order")
-    axes = {axis % source.ndim: f"t{axis % source.ndim}" for axis in dims}
-    labels = axis_labels(source.ndim)
-    result, gone, new = _replaced(labels, axes)
-    meaning = Apply(
-        Kind.AXIS,
-        op_name(node),
-        (labels,),
-        (result,),
-        attrs=tuple(shifts),
-        sizes={name: shape_of(source)[axis] for axis, name in axes.items()},
-        axis_in=(gone,),
-        axis_out=(new,),
-    )
+    axes, shape = [axis % source.ndim for axis in dims], shape_of(source)
+    if len(set(axes)) < len(axes) or any(shape[axis].is_one for axis in axes):
+        return Unknown(f"a {op_name(node)} that names an axis twice, or one of size 1")
+    meaning = mean.turn(op_name(node), shape, axes, dict(zip(axes, shifts, strict=False)))
     return Reading(meaning, "self")
 
 
@@ -295,8 +212,9 @@ def check(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     """A check of a tensor's type and device, which no layout changes."""
     if given.get("size") is not None or given.get("stride") is not None:
         return Unknown("a check of sizes or strides")
-    labels = axis_labels(fake(node.all_input_nodes[0]).ndim)
-    return Reading(Apply(Kind.SIZES, "check", (labels,), ()), "a")
+    given.told("dtype")
+    rank = fake(node.all_input_nodes[0]).ndim
+    return Reading(meanings.sizes("check", rank, []), "a")
 
 
 _REGROUP = (
@@ -305,17 +223,17 @@ _REGROUP = (
 ).split()
 _PERMUTE = "adjoint mT movedim numpy_T permute swapaxes swapdims t transpose".split()
 
-TABLE: dict[str, Handler] = {
-    **dict.fromkeys(_REGROUP, regroup),
-    **dict.fromkeys(_PERMUTE, permute),
-    **dict.fromkeys(("chunk", "split", "split_with_sizes", "unbind"), split),
-    **dict.fromkeys(("cat", "stack"), concat),
-    **dict.fromkeys(("constant_pad_nd", "pad"), pad),
-    **dict.fromkeys(("flip", "roll"), turn),
-    "_assert_tensor_metadata": check,
-    "embedding": embedding,
-    "index": index,
-    "index_select": index_select,
-    "select": select,
-    "slice": slice_,
+TABLE: dict[Key, Handler] = {
+    **{("aten", name): regroup for name in _REGROUP},
+    **{("aten", name): permute for name in _PERMUTE},
+    **{("aten", name): split for name in ("chunk", "split", "split_with_sizes", "unbind")},
+    **{("aten", name): concat for name in ("cat", "stack")},
+    **{("aten", name): pad for name in ("constant_pad_nd", "pad")},
+    **{("aten", name): turn for name in ("flip", "roll")},
+    ("aten", "_assert_tensor_metadata"): check,
+    ("aten", "embedding"): embedding,
+    ("aten", "index"): index,
+    ("aten", "index_select"): index_select,
+    ("aten", "select"): select,
+    ("aten", "slice"): slice_,
 }

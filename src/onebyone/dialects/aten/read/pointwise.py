@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-import numpy as np
 import torch
 from torch import fx
 
-from onebyone.axes.positional import Apply, Kind, Operation, Position, Regroup, Unknown
-from onebyone.dialects.aten.read.reader import (
-    Arguments,
-    Handler,
-    Reader,
-    Reading,
-    axis_labels,
-    rank_of,
-    synthetic,
-)
+from onebyone.axes import meanings
+from onebyone.axes.parts import synthetic
+from onebyone.axes.positional import Operation, Regroup, Unknown
+from onebyone.dialects.aten.read.arguments import IRRELEVANT, Arguments
+from onebyone.dialects.aten.read.reader import Handler, Key, Reader, Reading, rank_of
+from onebyone.dialects.aten.read.window import window
 from onebyone.dialects.aten.values import (
     dtype_name,
     fake,
     integers,
     is_tensor,
+    op_key,
     op_name,
     shape_of,
 )
@@ -30,7 +26,7 @@ from onebyone.dialects.aten.values import (
 # ATen operator -> (function by the name that every dialect shares, its operands in order).
 _ONE: tuple[str, ...] = ("self",)
 _TWO: tuple[str, ...] = ("self", "other")
-_OWN: dict[str, tuple[str, tuple[str, ...]]] = {
+_NAMED: dict[str, tuple[str, tuple[str, ...]]] = {
     name: (name, _ONE)
     for name in (
         "abs acos acosh asin asinh atan atanh ceil celu cos cosh elu erf erfc exp expm1 floor "
@@ -39,7 +35,7 @@ _OWN: dict[str, tuple[str, tuple[str, ...]]] = {
         "sign signbit sin sinh softplus softshrink sqrt square tan tanh threshold trunc"
     ).split()
 }
-POINTWISE: dict[str, tuple[str, tuple[str, ...]]] = _OWN | {
+_RENAMED: dict[str, tuple[str, tuple[str, ...]]] = {
     "__and__": ("and", _TWO),
     "__or__": ("or", _TWO),
     "add": ("add", _TWO),
@@ -82,6 +78,9 @@ POINTWISE: dict[str, tuple[str, tuple[str, ...]]] = _OWN | {
     "where": ("where", ("condition", "self", "other")),
     "zeros_like": ("zeros_like", _ONE),
 }
+POINTWISE: dict[Key, tuple[str, tuple[str, ...]]] = {
+    ("aten", name): row for name, row in (_NAMED | _RENAMED).items()
+}
 
 # The logical operators mean the bitwise ones on anything but booleans.
 _BITWISE = frozenset({"and", "not", "or", "xor"})
@@ -102,56 +101,45 @@ REDUCE: dict[str, str] = {
 }
 
 
+_SOFTMAX = ("_softmax", "_log_softmax", "softmax", "log_softmax")
+_GLOBAL_POOL = (
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "_adaptive_avg_pool2d",
+)
+
 # Reductions that leave a single element as it is.
 _IDENTITIES = ("all", "any", "logsumexp", "max", "mean", "min", "prod", "sum")
 
 
 def pointwise(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     """Element by element, with broadcasting aligned from the right."""
-    fn, names = POINTWISE[op_name(node)]
+    fn, names = POINTWISE[op_key(node)]
     sums = fn in ("add", "sub")
     if sums and given.get("alpha", 1) != 1:
         return Unknown("a sum with a factor")
     dtypes = [fake(v).dtype for v in node.all_input_nodes if is_tensor(v)]
     if fn in _BITWISE and any(d != torch.bool for d in dtypes):
         fn = f"bitwise{fn}" if not op_name(node).startswith("logical") else f"logical {fn}"
-    rest = {k: v for k, v in given.items() if k not in names and v is not None}
+    rest = {k: v for k, v in given.items() if k not in (*names, *IRRELEVANT) and v is not None}
     if sums:
         rest.pop("alpha", None)
     if any(isinstance(v, fx.Node) for v in rest.values()):
         return Unknown("an operand is a size that is computed at run time")
-    return Reading(_broadcast(reader, node, given, fn, names, rest), *names)
-
-
-def _broadcast(
-    reader: Reader,
-    node: fx.Node,
-    given: Arguments,
-    fn: str,
-    names: tuple[str, ...],
-    rest: Arguments,
-) -> Apply:
     tensors = [reader.operand(node, name, given) for name in names]
-    top = max(rank_of(tensor) for tensor in tensors)
-    operands = tuple(
-        None
-        if tensor is None
-        else tuple((f"d{top - rank_of(tensor) + i}",) for i in range(rank_of(tensor)))
-        for tensor in tensors
-    )
+    ranks = [None if tensor is None else rank_of(tensor) for tensor in tensors]
     attrs: tuple[Hashable, ...] = tuple(
         (k, tuple(v) if isinstance(v, list) else v) for k, v in sorted(rest.items())
     )
-    return Apply(Kind.POINTWISE, fn, operands, (axis_labels(top),), attrs=attrs)
+    return Reading(meanings.pointwise(fn, ranks, attrs), *names)
 
 
 def prelu(reader: Reader, node: fx.Node, given: Arguments) -> Reading:
     """A leaky ReLU with one slope for each channel, or for all."""
-    labels = axis_labels(fake(given["self"]).ndim)
     slopes = fake(given["weight"])
-    own = labels[1:2] if slopes.numel() > 1 else ((("one",),) * slopes.ndim)
-    meaning = Apply(Kind.POINTWISE, "prelu", (labels, own), (labels,))
-    return Reading(meaning, "self", "weight")
+    rank, single = fake(given["self"]).ndim, slopes.numel() == 1
+    return Reading(meanings.prelu(rank, slopes.ndim, single=single), "self", "weight")
 
 
 def vector_norm(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -161,7 +149,9 @@ def vector_norm(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Un
         return Unknown("a norm other than the Euclidean one along axes")
     if all(shape_of(source)[axis].is_one for axis in axes):
         return Unknown("a reduction over axes of size 1 alone")
-    return Reading(_reduction(source.ndim, "l2", axes, given, ()), "self")
+    given.told("dtype")
+    keep = bool(given.get("keepdim", False))
+    return Reading(meanings.reduce("l2", source.ndim, axes, keep=keep), "self")
 
 
 def var_mean(reader: Reader, node: fx.Node, given: Arguments) -> Unknown | list[Operation]:
@@ -171,14 +161,21 @@ def var_mean(reader: Reader, node: fx.Node, given: Arguments) -> Unknown | list[
     assert x is not None and x.shape is not None
     if not axes or all(x.shape[axis].is_one for axis in axes):
         return Unknown("a reduction over axes of size 1 alone")
-    correction = given.get("correction")
-    attrs = (float(1 if correction is None else correction),)
+    keep, rank = bool(given.get("keepdim", False)), len(x.shape)
+    variance = meanings.reduce("var", rank, axes, (_correction(given),), keep=keep)
+    mean = meanings.reduce("mean", rank, axes, keep=keep)
     found: list[Operation] = []
     for item in (user for user in node.users if user.users):
-        fn, own = (("var", attrs), ("mean", ()))[int(str(item.args[1]))]
-        meaning = _reduction(len(x.shape), fn, axes, given, own)
+        meaning = (variance, mean)[int(str(item.args[1]))]
         found.append(Operation(reader.natives[node], meaning, (x,), (reader.tensor(item),)))
     return found
+
+
+def _correction(given: Arguments) -> float:
+    """What a variance subtracts from the number of elements that it divides by."""
+    if "correction" not in given:
+        return 1.0 if given.get("unbiased", True) else 0.0
+    return 1.0 if given["correction"] is None else float(given["correction"])
 
 
 def cast(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -186,17 +183,18 @@ def cast(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     source, result = fake(node.all_input_nodes[0]), fake(node)
     if source.device != result.device:
         return Unknown("a copy to another device")
+    given.told("dtype", "other")
     if source.dtype == result.dtype:
         return Reading(Regroup(), "self")
-    labels = axis_labels(source.ndim)
     attrs = (dtype_name(result.dtype),)
-    return Reading(Apply(Kind.POINTWISE, "cast", (labels,), (labels,), attrs=attrs), "self")
+    return Reading(meanings.pointwise("cast", [source.ndim], attrs), "self")
 
 
 def dropout(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     """At inference dropout is the identity."""
     if given.get("train"):
         return Unknown("dropout in training mode")
+    given.told("p")
     return Reading(Regroup(), "input")
 
 
@@ -204,19 +202,18 @@ def softmax(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknow
     """Softmax and its logarithm along one axis."""
     x = reader.operand(node, "self", given)
     assert x is not None
-    labels = axis_labels(rank_of(x))
+    rank, widens = rank_of(x), given.get("half_to_float")
     fn = "logsoftmax" if "log" in op_name(node) else "softmax"
-    along = labels[given["dim"]] if labels else ()
-    meaning = Apply(Kind.ALONG, fn, (labels,), (labels,), along=along)
+    meaning = meanings.along(fn, rank, [given["dim"]] if rank else [])
+    given.told("dim", "dtype")
     out = fake(node)
     if dtype_name(out.dtype) == x.dtype:
         return Reading(meaning, "self")
-    if given.get("half_to_float"):
+    if widens:
         return Unknown("a softmax that widens its input")
     native = reader.natives[node]
-    assert x.shape is not None
     wide = synthetic(x, x.shape, f"{node.name}.wide", dtype_name(out.dtype))
-    to = Apply(Kind.POINTWISE, "cast", (labels,), (labels,), attrs=(wide.dtype,))
+    to = meanings.pointwise("cast", [rank], (wide.dtype,))
     return [
         Operation(native, to, (x,), (wide,)),
         Operation(native, meaning, (wide,), (reader.tensor(node),)),
@@ -228,9 +225,7 @@ def cumsum(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
     rank = fake(node).ndim
     if given.get("dtype") is not None or not rank:
         return Unknown("a running sum in another type")
-    labels = axis_labels(rank)
-    along = labels[given["dim"]]
-    return Reading(Apply(Kind.ALONG, "cumsum", (labels,), (labels,), along=along), "self")
+    return Reading(meanings.along("cumsum", rank, [given["dim"]]), "self")
 
 
 def reduce(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -246,6 +241,8 @@ def reduce(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
     axes = given.get("dim")
     axes = list(range(source.ndim)) if axes is None or axes == [] else integers(axes)
     assert axes is not None
+    given.told("dtype")
+    keep = bool(given.get("keepdim", False))
     if all(shape_of(source)[axis].is_one for axis in axes):
         # An empty list of axes would mean all of them: there is no way to write it elsewhere.
         if REDUCE[name] in _IDENTITIES and first is result and first.dtype == source.dtype:
@@ -253,8 +250,8 @@ def reduce(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown
         return Unknown("a reduction over axes of size 1 alone")
     attrs: tuple[Hashable, ...] = ()
     if name in ("std", "var"):
-        attrs = (float(given.get("correction", 1 if given.get("unbiased", True) else 0)),)
-    return Reading(_reduction(source.ndim, REDUCE[name], axes, given, attrs), "self")
+        attrs = (_correction(given),)
+    return Reading(meanings.reduce(REDUCE[name], source.ndim, axes, attrs, keep=keep), "self")
 
 
 def arg(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
@@ -262,27 +259,12 @@ def arg(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     source, axis = fake(node.all_input_nodes[0]), given.get("dim")
     if axis is None:
         return Unknown("a place among all elements, counted in row-major order")
-    return Reading(_reduction(source.ndim, op_name(node), [axis], given, (0,)), "self")
-
-
-def _reduction(
-    rank: int, fn: str, axes: list[int], given: Arguments, attrs: tuple[Hashable, ...]
-) -> Apply:
-    labels = axis_labels(rank)
-    gone = {axis % rank for axis in axes} if rank else set[int]()
-    keep = given.get("keepdim", False)
-    result: tuple[Position, ...] = tuple(
-        (f"gone{i}",) if i in gone else label
-        for i, label in enumerate(labels)
-        if keep or i not in gone
-    )
-    return Apply(Kind.REDUCE, fn, (labels,), (result,), attrs=attrs)
+    keep = bool(given.get("keepdim", False))
+    return Reading(meanings.reduce(op_name(node), source.ndim, [axis], (0,), keep=keep), "self")
 
 
 def global_pool(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
     """Adaptive average pooling to one position is a mean over the spatial axes."""
-    from onebyone.dialects.aten.read.contract import window
-
     source, spatial = fake(node.all_input_nodes[0]), integers(given["output_size"])
     if spatial is None or any(size != 1 for size in spatial):
         return window(reader, node, f"{op_name(node)} is no sum of products")
@@ -290,25 +272,19 @@ def global_pool(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Un
     axes = list(range(source.ndim - count, source.ndim))
     if all(shape_of(source)[axis].is_one for axis in axes):
         return Reading(Regroup(), "self")
-    return Reading(_reduction(source.ndim, "mean", axes, {"keepdim": True}, ()), "self")
+    return Reading(meanings.reduce("mean", source.ndim, axes, keep=True), "self")
 
 
-def epsilon(value: float, dtype: torch.dtype) -> float:
-    """An epsilon as float32, the only type that ONNX has for it; float64 adds it as it is."""
-    return value if dtype == torch.float64 else float(np.float32(value))
-
-
-TABLE: dict[str, Handler] = {
+TABLE: dict[Key, Handler] = {
     **dict.fromkeys(POINTWISE, pointwise),
-    **dict.fromkeys(REDUCE, reduce),
-    **dict.fromkeys(("_softmax", "_log_softmax", "softmax", "log_softmax"), softmax),
-    **dict.fromkeys(("argmax", "argmin"), arg),
-    **dict.fromkeys(("to", "_to_copy", "type_as"), cast),
-    **dict.fromkeys(("adaptive_avg_pool1d", "adaptive_avg_pool2d"), global_pool),
-    **dict.fromkeys(("_adaptive_avg_pool2d", "adaptive_avg_pool3d"), global_pool),
-    "prelu": prelu,
-    "cumsum": cumsum,
-    "dropout": dropout,
-    "linalg_vector_norm": vector_norm,
-    "var_mean": var_mean,
+    **{("aten", name): reduce for name in REDUCE},
+    **{("aten", name): softmax for name in _SOFTMAX},
+    **{("aten", name): arg for name in ("argmax", "argmin")},
+    **{("aten", name): cast for name in ("to", "_to_copy", "type_as")},
+    **{("aten", name): global_pool for name in _GLOBAL_POOL},
+    ("aten", "prelu"): prelu,
+    ("aten", "cumsum"): cumsum,
+    ("aten", "dropout"): dropout,
+    ("aten", "linalg_vector_norm"): vector_norm,
+    ("aten", "var_mean"): var_mean,
 }

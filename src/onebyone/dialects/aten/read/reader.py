@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,17 +11,18 @@ from torch import fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
+from onebyone.axes.meanings import is_described
 from onebyone.axes.positional import (
     Apply,
     Kind,
     Meaning,
     Operation,
-    Position,
     Positional,
     Tensor,
     Unknown,
 )
 from onebyone.axes.sizes import Size
+from onebyone.dialects.aten.read.arguments import Arguments
 from onebyone.dialects.aten.values import (
     Name,
     Native,
@@ -30,13 +31,11 @@ from onebyone.dialects.aten.values import (
     dtype_name,
     fake,
     is_tensor,
-    op_name,
+    op_key,
     schema_of,
     shape_of,
     tags_of,
 )
-
-Arguments = dict[str, Any]
 
 # More elements than any shape or index vector has.
 _LIMIT = 64
@@ -50,6 +49,8 @@ class Reading:
         self.names = names
 
 
+# (namespace, operator)
+Key = tuple[str, str]
 Handler = Callable[["Reader", fx.Node, Arguments], "Reading | Unknown | list[Operation]"]
 
 
@@ -61,7 +62,7 @@ class Reader:
     """Reads one program; knows its tensors and the elements of its constants."""
 
     def __init__(
-        self, program: ExportedProgram, table: dict[str, Handler], *, fold: bool = False
+        self, program: ExportedProgram, table: Mapping[Key, Handler], *, fold: bool = False
     ) -> None:
         self.program = program
         self.graph: fx.Graph = program.graph
@@ -93,7 +94,9 @@ class Reader:
         """The elements of a constant."""
         key = tensor.key
         if isinstance(key, Number):
-            return key.tensor()
+            # Half types compute in float32: a number is not rounded before it takes part.
+            half = key.dtype in (torch.float16, torch.bfloat16)
+            return torch.tensor(key.value, dtype=torch.float32) if half else key.tensor()
         if isinstance(key, torch.Tensor):
             return key
         return self._elements[key]
@@ -106,7 +109,7 @@ class Reader:
         self.tensors[node] = made
         return made
 
-    def operand(self, node: fx.Node, name: Name, given: Arguments) -> Tensor | None:
+    def operand(self, node: fx.Node, name: Name, given: Mapping[str, Any]) -> Tensor | None:
         """The tensor of an argument; numbers become tensors without dimensions.
 
         Raises:
@@ -119,15 +122,15 @@ class Reader:
             if value in self.tensors:
                 return self.tensors[value]
             raise NoOperandError
-        dtype = torch.int64 if name == "index" else self._promoted(node, given, value)
+        dtype = torch.int64 if name == "index" else self._promoted(node, value)
         number = Number(value, dtype)
         contents = (Size(int(value)),) if number.dtype == torch.int64 else None
         name_ = f"{node.name}.{name}"
         return Tensor(number, (), dtype_name(number.dtype), True, name_, contents)
 
-    def _promoted(self, node: fx.Node, given: Arguments, number: float) -> torch.dtype:
+    def _promoted(self, node: fx.Node, number: float) -> torch.dtype:
         """The type in which a number takes part."""
-        values = [fake(v) for v in given.values() if is_tensor(v)]
+        values = [fake(v) for v in arguments(node).values() if is_tensor(v)]
         values = [v for v in values if v.dtype != torch.bool] or values
         return torch.result_type(values[0], number) if values else fake(node).dtype
 
@@ -211,14 +214,24 @@ class Reader:
         )
 
     def _meaning(self, node: fx.Node) -> Reading | Unknown | list[Operation]:
-        name = op_name(node)
-        handler = self._table.get(name)
+        key = op_key(node)
+        handler = self._table.get(key)
         if handler is None:
-            return Unknown(f"operator {name} is not known")
+            return Unknown(
+                f"operator {key[1] if key[0] == 'aten' else '::'.join(key)} is not known"
+            )
+        given = Arguments(node)
         try:
-            return handler(self, node, arguments(node))
+            reading = handler(self, node, given)
         except NoOperandError:
             return Unknown("an operand is a size that is computed at run time")
+        if isinstance(reading, Reading):
+            given.operands(*reading.names)
+        described = isinstance(reading, Unknown) or (
+            isinstance(reading, Reading) and is_described(reading.meaning)
+        )
+        name = None if described else given.unread()
+        return reading if name is None else Unknown(f"argument {name} of {key[1]} is not known")
 
     def _folded(self, node: fx.Node, results: list[fx.Node]) -> bool:
         """Compute what depends on constants alone."""
@@ -268,16 +281,6 @@ def _read(node: fx.Node) -> list[fx.Node]:
     return list(node.all_input_nodes)
 
 
-def axis_labels(rank: int) -> tuple[Position, ...]:
-    """One label a position."""
-    return tuple((f"d{i}",) for i in range(rank))
-
-
 def rank_of(tensor: Tensor | None) -> int:
     """How many positions a tensor has."""
     return len(tensor.shape or ()) if tensor is not None else 0
-
-
-def synthetic(like: Tensor, shape: tuple[Size, ...], name: str, dtype: str = "") -> Tensor:
-    """A tensor between two operations that one node stands for."""
-    return Tensor(None, shape, dtype or like.dtype, name=name)

@@ -4,45 +4,21 @@ from __future__ import annotations
 
 from torch import fx
 
-from onebyone.axes.positional import Apply, Kind, Operation, Position, Regroup, Unknown
+from onebyone.axes import meanings_axis as mean
+from onebyone.axes.parts import synthetic
+from onebyone.axes.positional import Operation, Position, Regroup, Unknown
 from onebyone.axes.sizes import Size
+from onebyone.dialects.aten.read.arguments import Arguments
 from onebyone.dialects.aten.read.layout import size_argument
-from onebyone.dialects.aten.read.reader import (
-    Arguments,
-    Handler,
-    Reader,
-    Reading,
-    axis_labels,
-    synthetic,
-)
+from onebyone.dialects.aten.read.reader import Handler, Key, Reader, Reading
 from onebyone.dialects.aten.values import fake, op_name, shape_of
 
 
 def expand(reader: Reader, node: fx.Node, given: Arguments) -> Reading:
     """Broadcasting, written out."""
+    given.told("size", "other")
     before, after = shape_of(fake(node.all_input_nodes[0])), shape_of(fake(node))
-    labels = axis_labels(len(after))
-    own = (Size(1),) * (len(after) - len(before)) + before
-    new = {
-        i: f"e{i}"
-        for i, (a, b) in enumerate(zip(own, after, strict=True))
-        if a.is_one and not b.is_one
-    }
-    if not new:
-        return Reading(Regroup(), "self")
-    result = tuple((new[i],) if i in new else label for i, label in enumerate(labels))
-    sizes = {name: after[i] for i, name in new.items()}
-    meaning = Apply(
-        Kind.AXIS,
-        "expand",
-        (labels[len(after) - len(before) :],),
-        (result,),
-        attrs=(tuple(sizes.values()),),
-        sizes=sizes,
-        axis_in=(tuple(() for _ in new),),
-        axis_out=(tuple((name,) for name in new.values()),),
-    )
-    return Reading(meaning, "self")
+    return Reading(mean.broadcast(before, after) or Regroup(), "self")
 
 
 def repeat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | list[Operation] | Unknown:
@@ -71,16 +47,9 @@ def repeat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | list[Op
     new = {f"r{n}": count for n, count in enumerate(counts) if not count.is_one}
     if not new:
         return Reading(Regroup(), "self")
-    meaning = Apply(
-        Kind.AXIS,
-        "expand",
-        (tuple((f"d{n}",) for n in range(extra, len(counts))),),
-        (tuple(labels),),
-        attrs=(tuple(new.values()),),
-        sizes=new,
-        axis_in=(tuple(() for _ in new),),
-        axis_out=(tuple((label,) for label in new),),
-    )
+    given.told("output_size")
+    operand = tuple((f"d{n}",) for n in range(extra, len(counts)))
+    meaning = mean.expand(operand, tuple(labels), new)
     apart = synthetic(x, tuple(shape), f"{node.name}.apart")
     return [
         Operation(reader.natives[node], meaning, (x,), (apart,)),
@@ -88,7 +57,7 @@ def repeat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | list[Op
     ]
 
 
-TABLE: dict[str, Handler] = {
-    **dict.fromkeys(("expand", "expand_as"), expand),
-    **dict.fromkeys(("repeat", "repeat_interleave", "tile"), repeat),
+TABLE: dict[Key, Handler] = {
+    **{("aten", name): expand for name in ("expand", "expand_as")},
+    **{("aten", name): repeat for name in ("repeat", "repeat_interleave", "tile")},
 }

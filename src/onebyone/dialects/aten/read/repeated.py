@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from onebyone.axes.positional import Apply, Kind, Operation, Position, Tensor
+from onebyone.axes.meanings import contract
+from onebyone.axes.positional import Operation, Position, Tensor
 from onebyone.axes.sizes import Size, product
-from onebyone.dialects.aten.read.reader import Arguments, Reader
+from onebyone.dialects.aten.read.arguments import Arguments
+from onebyone.dialects.aten.read.reader import Reader
 from onebyone.dialects.aten.values import Name, fake, op_name, shape_of
 
 
@@ -61,5 +63,5 @@ def with_repeated(
     native.names = names
     result = (batch, ("m",), ("n",))
     sizes = dict(zip(batch, lead, strict=True))
-    meaning = Apply(Kind.CONTRACT, "contract", tuple(labels), (result,), sizes=sizes)
+    meaning = contract(labels, result, sizes)
     return [Operation(native, meaning, tuple(inputs), (reader.tensor(node),))]

@@ -8,15 +8,16 @@ from torch.export import ExportedProgram
 
 from onebyone.axes.graph import AxisGraph
 from onebyone.axes.lift import lift
-from onebyone.dialects.aten.read import attention, contract, layout, norm, pointwise, repeat
-from onebyone.dialects.aten.read.reader import Handler, Reader
+from onebyone.dialects.aten.read import attention, contract, layout, norm, pointwise, repeat, window
+from onebyone.dialects.aten.read.reader import Handler, Key, Reader
 from onebyone.dialects.aten.values import arguments, op_name, schema_of
 from onebyone.errors import InputError
 
-TABLE: dict[str, Handler] = {
+TABLE: dict[Key, Handler] = {
     **pointwise.TABLE,
     **layout.TABLE,
     **contract.TABLE,
+    **window.TABLE,
     **norm.TABLE,
     **attention.TABLE,
     **repeat.TABLE,

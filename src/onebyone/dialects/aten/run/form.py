@@ -54,7 +54,7 @@ def canonical_values(
 def _describe(node: Node) -> Hashable:
     native: Native = node.natives[0]
     if node.kind is Kind.SIZES:
-        return "sizes"
+        return ("sizes", node.attrs)
     fx_node = native.node
     target = fx_node.target
     if torch.Tag.nondeterministic_seeded in tags_of(target):

@@ -7,26 +7,19 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.axes.positional import Apply, Kind, Meaning, Position, Regroup, Unknown
+from onebyone.axes import meanings
+from onebyone.axes import meanings_axis as mean
+from onebyone.axes.positional import Meaning, Regroup, Unknown
 from onebyone.axes.sizes import ONE, Size
-from onebyone.dialects.onnx.read import attributes as at
+from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.layout import static_shape
-from onebyone.dialects.onnx.read.pointwise import axis_labels
-from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
+from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, Reading
 from onebyone.dialects.onnx.read.shape_values import Contents, minus
 
 _UNKNOWN = Unknown("a shape is not known")
 
 
-def _replaced(
-    labels: tuple[Position, ...], axes: dict[int, str]
-) -> tuple[tuple[Position, ...], tuple[Position, ...], tuple[Position, ...]]:
-    """Result labels, replaced positions and replacing positions."""
-    result = tuple((axes[i],) if i in axes else p for i, p in enumerate(labels))
-    return result, tuple(labels[i] for i in axes), tuple((name,) for name in axes.values())
-
-
-def slice_(reader: Reader, node: ir.Node) -> Meaning | Reading:
+def slice_(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Reading:
     """A slice; its bounds stay the operands that they are."""
     shape = reader.shape(node.inputs[0])
     if shape is None:
@@ -38,7 +31,7 @@ def slice_(reader: Reader, node: ir.Node) -> Meaning | Reading:
         if any(v is not None and c is None for v, c in zip(inputs[2:], bounds[2:], strict=True)):
             return Unknown("a slice along axes that are computed at run time")
     else:
-        old = [at.integers(node, name) for name in ("starts", "ends", "axes")]
+        old = [given.integers(name) for name in ("starts", "ends", "axes")]
         bounds = [None if b is None else tuple(Size(i) for i in b) for b in old] + [None]
     starts, ends = bounds[0], bounds[1]
     count = len(starts or ends or bounds[2] or ())
@@ -47,7 +40,7 @@ def slice_(reader: Reader, node: ir.Node) -> Meaning | Reading:
     if any(a is None for a in axes) or any(s is None for s in steps) or not axes:
         return Unknown("a slice along axes that are computed at run time")
     where = [a % len(shape) for a in axes if a is not None]
-    sizes: dict[str, Size] = {}
+    after: dict[int, Size] = {}
     static = static_shape(node)
     for number, (axis, step) in enumerate(zip(where, steps, strict=True)):
         size = None
@@ -55,23 +48,13 @@ def slice_(reader: Reader, node: ir.Node) -> Meaning | Reading:
             size = static[axis]
         elif starts is not None and ends is not None and step is not None:
             size = _sliced(shape[axis], starts[number], ends[number], step)
-        sizes[f"s{axis}"] = size or Size(1, (f"{node.outputs[0].name}.{axis}",))
-    if all(sizes[f"s{a}"] == shape[a] and step == 1 for a, step in zip(where, steps, strict=True)):
+        after[axis] = size or Size(1, (f"{node.outputs[0].name}.{axis}",))
+    if all(after[a] == shape[a] and step == 1 for a, step in zip(where, steps, strict=True)):
         return Reading(Regroup(), shape)
-    labels = axis_labels(len(shape))
-    result, gone, new = _replaced(labels, {axis: f"s{axis}" for axis in where})
-    rest = (None,) * (len(node.inputs) - 1)
-    ends_known = tuple(_clamped(e, shape[a]) for e, a in zip(ends or (), where, strict=False))
-    return Apply(
-        Kind.AXIS,
-        "slice",
-        (labels, *rest),
-        (result,),
-        attrs=(starts, ends_known if ends else None, tuple(steps)),
-        sizes=sizes,
-        axis_in=(gone, *((),) * len(rest)),
-        axis_out=(new,),
-    )
+    known = tuple(_clamped(e, shape[a]) for e, a in zip(ends or (), where, strict=False))
+    strides = tuple(step for step in steps if step is not None)
+    meaning = mean.slice_(len(shape), after, starts, known if ends else None, strides)
+    return meanings.pinned(meaning, len(node.inputs))
 
 
 def _clamped(end: Size, size: Size) -> Size:
@@ -100,13 +83,13 @@ def _sliced(size: Size, start: Size, end: Size, step: int) -> Size | None:
     return minus(end, start) if end.symbols else None
 
 
-def split(reader: Reader, node: ir.Node) -> Meaning:
+def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """Parts along one axis."""
     shape = reader.shape(node.inputs[0])
     if not shape:
         return _UNKNOWN
-    axis = at.integer(node, "axis", 0) % len(shape)
-    lengths = at.integers(node, "split")
+    axis = given.integer("axis", 0) % len(shape)
+    lengths = given.integers("split")
     if lengths is None and len(node.inputs) > 1 and node.inputs[1] is not None:
         lengths = reader.contents.integers(node.inputs[1])
     if lengths is None:
@@ -115,22 +98,11 @@ def split(reader: Reader, node: ir.Node) -> Meaning:
             return Unknown("Split of an axis whose size is not known")
         each = -(-total // count)
         lengths = [min(each, total - i * each) for i in range(count)]
-    labels = axis_labels(len(shape))
-    parts = [f"part{i}" for i in range(len(lengths))]
-    results = tuple(_replaced(labels, {axis: part})[0] for part in parts)
-    return Apply(
-        Kind.AXIS,
-        "split",
-        (labels, *(None,) * (len(node.inputs) - 1)),
-        results,
-        attrs=tuple(lengths),
-        sizes={part: Size(length) for part, length in zip(parts, lengths, strict=True)},
-        axis_in=((labels[axis],), *((),) * (len(node.inputs) - 1)),
-        axis_out=tuple(((part,),) for part in parts),
-    )
+    meaning = mean.split(len(shape), axis, [Size(length) for length in lengths])
+    return meanings.pinned(meaning, len(node.inputs))
 
 
-def concat(reader: Reader, node: ir.Node) -> Meaning:
+def concat(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """Operands side by side along one axis."""
     shapes = [reader.shape(v) for v in node.inputs]
     if any(not shape for shape in shapes):
@@ -139,40 +111,28 @@ def concat(reader: Reader, node: ir.Node) -> Meaning:
     if len(ranks) != 1:
         return _UNKNOWN
     rank = ranks.pop()
-    axis = at.integer(node, "axis", 1) % rank
-    labels = axis_labels(rank)
-    operands: list[tuple[Position, ...]] = []
+    axis = given.integer("axis", 1) % rank
     total = Size(0)
-    for i, shape in enumerate(shapes):
+    for shape in shapes:
         assert shape is not None
-        operands.append(_replaced(labels, {axis: f"part{i}"})[0])
         total = minus(total, Size(-shape[axis].coefficient, shape[axis].symbols))
-    result, _, new = _replaced(labels, {axis: "all"})
-    return Apply(
-        Kind.AXIS,
-        "concat",
-        tuple(operands),
-        (result,),
-        sizes={"all": total},
-        axis_in=tuple(((f"part{i}",),) for i in range(len(shapes))),
-        axis_out=(new,),
-    )
+    return mean.concat(rank, axis, len(shapes), total)
 
 
-def pad(reader: Reader, node: ir.Node) -> Meaning:
+def pad(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """Padding of some positions; the others keep their axes."""
     shape = reader.shape(node.inputs[0])
-    pads = at.integers(node, "pads")
+    pads = given.integers("pads")
     if pads is None and len(node.inputs) > 1:
         pads = reader.contents.integers(node.inputs[1])
     if shape is None or pads is None:
         return Unknown("padding that is computed at run time")
     axes = list(range(len(shape)))
     if len(node.inputs) > 3 and node.inputs[3] is not None:
-        given = reader.contents.integers(node.inputs[3])
-        if given is None:
+        listed = reader.contents.integers(node.inputs[3])
+        if listed is None:
             return Unknown("padding that is computed at run time")
-        axes = [axis % len(shape) for axis in given]
+        axes = [axis % len(shape) for axis in listed]
     if len(pads) != 2 * len(axes):
         return _UNKNOWN
     padded = {
@@ -180,50 +140,28 @@ def pad(reader: Reader, node: ir.Node) -> Meaning:
         for i, axis in enumerate(axes)
         if pads[i] or pads[i + len(axes)]
     }
-    labels = axis_labels(len(shape))
-    result, gone, new = _replaced(labels, {axis: f"p{axis}" for axis in padded})
-    sizes = {f"p{axis}": minus(shape[axis], Size(-sum(ends))) for axis, ends in padded.items()}
-    rest = (None,) * (len(node.inputs) - 1)
-    return Apply(
-        Kind.AXIS,
-        "pad",
-        (labels, *rest),
-        (result,),
-        attrs=(at.text(node, "mode", "constant"), at.number(node, "value", 0), *padded.values()),
-        sizes=sizes,
-        axis_in=(gone, *((),) * len(rest)),
-        axis_out=(new,),
-    )
+    after = {axis: minus(shape[axis], Size(-sum(ends))) for axis, ends in padded.items()}
+    mode, fill = given.text("mode", "constant"), given.number("value", 0)
+    meaning = mean.pad(len(shape), after, list(padded.values()), mode, fill)
+    return meanings.pinned(meaning, len(node.inputs))
 
 
-def gather(reader: Reader, node: ir.Node) -> Meaning:
+def gather(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """Rows picked by an index tensor: one axis gives way to the axes of the indices."""
     shape, indices = reader.shape(node.inputs[0]), reader.shape(node.inputs[1])
     if not shape or indices is None:
         return _UNKNOWN
-    axis = at.integer(node, "axis", 0) % len(shape)
-    labels = axis_labels(len(shape))
-    picked = tuple((f"i{k}",) for k in range(len(indices)))
-    group = tuple(label for position in picked for label in position)
-    return Apply(
-        Kind.AXIS,
-        "gather",
-        (labels, picked),
-        ((*labels[:axis], *picked, *labels[axis + 1 :]),),
-        axis_in=((labels[axis],), ()),
-        axis_out=((group,),),
-        fixed=frozenset({1}),
-    )
+    return mean.gather(len(shape), given.integer("axis", 0) % len(shape), len(indices))
 
 
-def gather_nd(reader: Reader, node: ir.Node) -> Meaning | Reading:
+def gather_nd(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Reading:
     """Elements picked by constant coordinates, where those only count all elements in order."""
     shape, picked = reader.shape(node.inputs[0]), reader.elements(node.inputs[1])
     sizes = [] if shape is None else [size.known for size in shape]
     known = [size for size in sizes if size is not None]
     if picked is None or not known or len(known) != len(sizes):
         return Unknown("GatherND by coordinates that are computed at run time")
-    if at.integer(node, "batch_dims", 0) or picked.shape[-1] != len(known):
+    if given.integer("batch_dims", 0) or picked.shape[-1] != len(known):
         return Unknown("GatherND of slices")
     if picked.size != math.prod(known) * len(known):
         return Unknown("GatherND of some elements")
@@ -233,57 +171,45 @@ def gather_nd(reader: Reader, node: ir.Node) -> Meaning | Reading:
     return Reading(Regroup(), tuple(Size(d) for d in picked.shape[:-1]))
 
 
-def expand(reader: Reader, node: ir.Node) -> Meaning | Reading:
+def expand(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Reading:
     """Broadcasting, written out."""
     shape, target = reader.shape(node.inputs[0]), reader.contents.get(node.inputs[1])
     target = static_shape(node) or target
     if shape is None or target is None:
         return Unknown("an expansion to a shape that is not known")
     rank = max(len(shape), len(target))
-    own = (ONE,) * (rank - len(shape)) + shape
+    before = (ONE,) * (rank - len(shape)) + shape
     want = (ONE,) * (rank - len(target)) + tuple(target)
-    labels = axis_labels(rank)
-    new: dict[int, str] = {}
-    sizes: dict[str, Size] = {}
-    for i, (a, b) in enumerate(zip(own, want, strict=True)):
-        if a.is_one and not b.is_one:
-            new[i] = f"e{i}"
-            sizes[f"e{i}"] = b
-        elif not b.is_one and a != b:
-            return Unknown("an expansion to a shape that is not known")
-    if not new:
-        return Reading(Regroup(), own)
-    result = tuple((new[i],) if i in new else labels[i] for i in range(rank))
-    return Apply(
-        Kind.AXIS,
-        "expand",
-        (labels[rank - len(shape) :], None),
-        (result,),
-        attrs=(tuple(sizes.values()),),
-        sizes=sizes,
-        axis_in=(tuple(() for _ in new), ()),
-        axis_out=(tuple((label,) for label in new.values()),),
-    )
+    if any(not b.is_one and not a.is_one and a != b for a, b in zip(before, want, strict=True)):
+        return Unknown("an expansion to a shape that is not known")
+    after = tuple(a if b.is_one else b for a, b in zip(before, want, strict=True))
+    meaning = mean.broadcast(shape, after)
+    if meaning is None:
+        return Reading(Regroup(), before)
+    return meanings.pinned(meaning, len(node.inputs))
 
 
-def sizes(reader: Reader, node: ir.Node) -> Meaning:
+def sizes(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """Shape and Size read no element: only sizes, which do not depend on the layout."""
     shape = reader.shape(node.inputs[0])
     if shape is None or reader.contents.get(node.outputs[0]) is None:
         return _UNKNOWN
     # Shape gives a list of sizes, Size a scalar.
-    result = (("n",),) if node.op_type == "Shape" else ()
-    return Apply(Kind.SIZES, "sizes", (axis_labels(len(shape)),), (result,), sizes={"n": ONE})
+    if node.op_type == "Size":
+        return meanings.sizes("sizes", len(shape), [0], ("count",))
+    end = given.integer("end", len(shape)) if "end" in given else None
+    start, stop, _ = slice(given.integer("start", 0), end).indices(len(shape))
+    return meanings.sizes("sizes", len(shape), [1], (start, stop))
 
 
-TABLE: dict[str, Handler] = {
-    "Concat": concat,
-    "Expand": expand,
-    "Gather": gather,
-    "GatherND": gather_nd,
-    "Pad": pad,
-    "Shape": sizes,
-    "Size": sizes,
-    "Slice": slice_,
-    "Split": split,
+TABLE: dict[Key, Handler] = {
+    ("", "Concat"): concat,
+    ("", "Expand"): expand,
+    ("", "Gather"): gather,
+    ("", "GatherND"): gather_nd,
+    ("", "Pad"): pad,
+    ("", "Shape"): sizes,
+    ("", "Size"): sizes,
+    ("", "Slice"): slice_,
+    ("", "Split"): split,
 }

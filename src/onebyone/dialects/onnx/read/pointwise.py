@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+
 import onnx_ir as ir
 
-from onebyone.axes.positional import Apply, Kind, Meaning, Position, Regroup, Unknown
-from onebyone.dialects.onnx.read import attributes as at
-from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
+from onebyone.axes import meanings
+from onebyone.axes.positional import Meaning, Regroup, Unknown
+from onebyone.dialects.onnx.read.attributes import Attributes
+from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, Reading
 
-# Names that differ from the operator's name in lower case are those that every dialect shares.
-POINTWISE = {
-    name: name.lower()
+_UNKNOWN = Unknown("a shape is not known")
+_MICROSOFT = "com.microsoft"
+
+# (domain, operator) -> the function, by the name that every dialect shares.
+POINTWISE: dict[Key, str] = {
+    ("", name): name.lower()
     for name in (
         "Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot "
         "BitwiseOr BitwiseXor Cast Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor "
@@ -18,9 +25,30 @@ POINTWISE = {
         "Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus "
         "Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor"
     ).split()
-} | {"GreaterOrEqual": "ge", "LessOrEqual": "le"}
+} | {
+    ("", "GreaterOrEqual"): "ge",
+    ("", "LessOrEqual"): "le",
+    (_MICROSOFT, "FastGelu"): "gelu",
+    (_MICROSOFT, "Gelu"): "gelu",
+    (_MICROSOFT, "QuickGelu"): "swish",
+}
 
-REDUCE = {
+# Attributes that an operator has without writing them, beyond the defaults of ONNX's own schemas.
+_IMPLIED: dict[Key, Mapping[str, Hashable]] = {
+    (_MICROSOFT, "FastGelu"): {"approximate": "tanh"},
+    (_MICROSOFT, "Gelu"): {"approximate": "none"},
+    (_MICROSOFT, "QuickGelu"): {"alpha": 1.7020000219345093},  # 1.702 as float32
+}
+
+# Attributes with which an operator is the function of its name as other dialects know it.
+_PLAIN: dict[str, Mapping[str, Hashable]] = {
+    "Cast": {"round_mode": "up", "saturate": 1},
+    "IsInf": {"detect_negative": 1, "detect_positive": 1},
+    "Mod": {"fmod": 0},
+    "Swish": {"alpha": 1.0},
+}
+
+REDUCE: dict[str, str] = {
     "ReduceL1": "l1",
     "ReduceL2": "l2",
     "ReduceLogSum": "logsum",
@@ -32,179 +60,130 @@ REDUCE = {
     "ReduceSum": "sum",
     "ReduceSumSquare": "sumsquare",
 }
+GLOBAL_POOL: dict[str, str] = {"GlobalAveragePool": "mean", "GlobalMaxPool": "max"}
 
 # Reductions that leave a single element as it is.
 _IDENTITIES = ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum")
 
 
-def axis_labels(rank: int) -> tuple[Position, ...]:
-    """One label a position."""
-    return tuple((f"d{i}",) for i in range(rank))
-
-
-def aligned(reader: Reader, values: list[ir.Value | None]) -> list[tuple[Position, ...] | None]:
-    """Labels of broadcast operands: positions are aligned from the right."""
-    ranks = [len(reader.shape(v) or ()) for v in values]
-    top = max(ranks)
-    return [
-        None if v is None else tuple((f"d{top - rank + i}",) for i in range(rank))
-        for v, rank in zip(values, ranks, strict=True)
-    ]
-
-
-def unknown_shapes(reader: Reader, node: ir.Node) -> bool:
-    """True where the rank of an operand is not known."""
-    return any(v is not None and reader.shape(v) is None for v in node.inputs)
-
-
-def pointwise(reader: Reader, node: ir.Node) -> Meaning:
+def pointwise(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """Element by element, with multidirectional broadcasting."""
-    if unknown_shapes(reader, node) or not node.inputs:
-        return Unknown("a shape is not known")
-    if any(name in node.attributes for name in ("axis", "broadcast")):
+    shapes = [reader.shape(v) for v in node.inputs]
+    if not shapes or any(
+        v is not None and shape is None for v, shape in zip(node.inputs, shapes, strict=True)
+    ):
+        return _UNKNOWN
+    if "axis" in given or "broadcast" in given:
         return Unknown(f"{node.op_type} with the broadcasting of opset 6")
-    operands = aligned(reader, list(node.inputs))
-    rank = max(len(positions) for positions in operands if positions is not None)
-    skip = frozenset({"consumed_inputs"})
-    attrs: list[object] = list(at.hashable(node, skip))
+    key = reader.key(node)
+    if key == (_MICROSOFT, "FastGelu") and len([v for v in node.inputs if v is not None]) > 1:
+        return Unknown("FastGelu with a bias")
+    implied = {**_IMPLIED.get(key, {}), **dict(given.every(_PLAIN.get(node.op_type)))}
+    attrs = tuple(sorted(implied.items(), key=lambda item: item[0]))
+    ranks = [None if shape is None else len(shape) for shape in shapes]
     if node.op_type == "Cast":
-        skip = frozenset({"to"})
-        to = ir.DataType(node.attributes["to"].as_int())
-        attrs = [to.name.lower(), *at.hashable(node, skip)]
-    return Apply(
-        Kind.POINTWISE,
-        POINTWISE[node.op_type],
-        tuple(operands),
-        (axis_labels(rank),),
-        attrs=tuple(attrs),  # pyright: ignore[reportArgumentType]
-    )
+        to = ir.DataType(given.integer("to", 0)).name.lower()
+        rest = (item for item in attrs if item[0] != "to")
+        return meanings.pointwise("cast", ranks, (to, *rest))
+    return meanings.pointwise(POINTWISE[key], ranks, attrs)
 
 
-def dropout(reader: Reader, node: ir.Node) -> Meaning:
+def dropout(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """At inference Dropout is the identity."""
     training = node.inputs[2] if len(node.inputs) > 2 else None
     if training is not None:
         tensor = ir.convenience.get_const_tensor(training)
         if tensor is None or bool(tensor.numpy()):
             return Unknown("Dropout in training mode")
-    if reader.shape(node.inputs[0]) is None or any(v.uses() for v in node.outputs[1:]):
+    shape = reader.shape(node.inputs[0])
+    if shape is None or any(v.uses() for v in node.outputs[1:]):
         return Unknown("Dropout whose mask is used")
-    labels = axis_labels(len(reader.shape(node.inputs[0]) or ()))
-    rest = (None,) * (len(node.inputs) - 1)
-    results = (labels,) * len(node.outputs)
-    return Apply(Kind.POINTWISE, "identity", (labels, *rest), results)
+    given.integer("is_test", 0)  # before opset 7; runtimes infer whatever it says
+    once = meanings.pinned(meanings.pointwise("identity", [len(shape)]), len(node.inputs))
+    return replace(once, results=once.results * len(node.outputs))
 
 
-def softmax(reader: Reader, node: ir.Node) -> Meaning:
+def softmax(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """Softmax, LogSoftmax, Hardmax; before opset 13 over all axes from ``axis`` on."""
     shape = reader.shape(node.inputs[0])
     if shape is None:
-        return Unknown("a shape is not known")
-    labels = axis_labels(len(shape))
+        return _UNKNOWN
     old = reader.opset < 13
-    axis = at.integer(node, "axis", 1 if old else -1) % max(len(shape), 1)
-    along = labels[axis:] if old else labels[axis : axis + 1]
-    if old and node.op_type == "Hardmax" and len(along) > 1:
+    axis = given.integer("axis", 1 if old else -1) % max(len(shape), 1)
+    axes = range(len(shape))[axis:] if old else range(len(shape))[axis : axis + 1]
+    if old and node.op_type == "Hardmax" and len(axes) > 1:
         return Unknown("Hardmax over several axes")
-    return Apply(
-        Kind.ALONG,
-        node.op_type.lower(),
-        (labels,),
-        (labels,),
-        along=tuple(label for position in along for label in position),
-    )
+    return meanings.along(node.op_type.lower(), len(shape), axes)
 
 
-def cumsum(reader: Reader, node: ir.Node) -> Meaning:
+def cumsum(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """A running sum along one axis."""
     shape, axis = reader.shape(node.inputs[0]), reader.contents.integer(node.inputs[1])
     if shape is None or axis is None or not shape:
         return Unknown("CumSum along an axis that is computed at run time")
-    labels = axis_labels(len(shape))
-    return Apply(
-        Kind.ALONG,
-        "cumsum",
-        (labels, None),
-        (labels,),
-        attrs=at.hashable(node),
-        along=labels[axis % len(shape)],
-    )
+    attrs = given.every({"exclusive": 0, "reverse": 0})
+    return meanings.pinned(meanings.along("cumsum", len(shape), [axis], attrs), len(node.inputs))
 
 
-def reduced_axes(reader: Reader, node: ir.Node, rank: int) -> list[int] | None:
+def reduced_axes(reader: Reader, node: ir.Node, given: Attributes, rank: int) -> list[int] | None:
     """The axes that a reduction removes; None where they are computed at run time."""
-    axes = at.integers(node, "axes")
+    axes = given.integers("axes")
     if axes is None and len(node.inputs) > 1 and node.inputs[1] is not None:
         axes = reader.contents.integers(node.inputs[1])
         if axes is None:
             return None
+    keep = bool(given.integer("noop_with_empty_axes", 0))
     if not axes:
-        keep = bool(at.integer(node, "noop_with_empty_axes", 0))
         return [] if keep else list(range(rank))
     return [axis % rank for axis in axes] if rank else []
 
 
-def reduce(reader: Reader, node: ir.Node) -> Meaning | Reading:
+def reduce(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Reading:
     """Sums, means, extrema over some axes."""
     shape = reader.shape(node.inputs[0])
     if shape is None:
-        return Unknown("a shape is not known")
-    axes = reduced_axes(reader, node, len(shape))
+        return _UNKNOWN
+    axes = reduced_axes(reader, node, given, len(shape))
+    keep = bool(given.integer("keepdims", 1))
     if axes is None:
         return Unknown("a reduction over axes that are computed at run time")
     if all(shape[axis].is_one for axis in axes):
         # An empty list of axes would mean all of them: there is no way to write it elsewhere.
         if node.op_type not in _IDENTITIES:
             return Unknown("a reduction over axes of size 1 alone")
-        keep = at.integer(node, "keepdims", 1)
         rest = (size for axis, size in enumerate(shape) if keep or axis not in axes)
         return Reading(Regroup(), tuple(rest))
-    return _reduction(node, len(shape), REDUCE[node.op_type], axes, ())
+    meaning = meanings.reduce(REDUCE[node.op_type], len(shape), axes, keep=keep)
+    return meanings.pinned(meaning, len(node.inputs))
 
 
-def arg(reader: Reader, node: ir.Node) -> Meaning:
+def arg(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """ArgMax and ArgMin."""
     shape = reader.shape(node.inputs[0])
     if not shape:
-        return Unknown("a shape is not known")
-    axis = at.integer(node, "axis", 0) % len(shape)
+        return _UNKNOWN
+    axis = given.integer("axis", 0) % len(shape)
     if shape[axis].is_one:
         return Unknown(f"{node.op_type} over an axis of size 1")
-    last = at.integer(node, "select_last_index", 0)
-    return _reduction(node, len(shape), node.op_type.lower(), [axis], (last,))
+    last, keep = given.integer("select_last_index", 0), bool(given.integer("keepdims", 1))
+    return meanings.reduce(node.op_type.lower(), len(shape), [axis], (last,), keep=keep)
 
 
-def _reduction(
-    node: ir.Node, rank: int, fn: str, axes: list[int], attrs: tuple[int, ...]
-) -> Meaning:
-    labels = axis_labels(rank)
-    keep = at.integer(node, "keepdims", 1)
-    result = tuple(
-        (f"gone{i}",) if i in axes else label
-        for i, label in enumerate(labels)
-        if keep or i not in axes
-    )
-    operands = (labels, *(None,) * (len(node.inputs) - 1))
-    return Apply(Kind.REDUCE, fn, operands, (result,), attrs=attrs)
-
-
-def global_pool(reader: Reader, node: ir.Node) -> Meaning:
+def global_pool(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """GlobalAveragePool and GlobalMaxPool: a reduction over the spatial axes."""
     shape = reader.shape(node.inputs[0])
     if shape is None or len(shape) < 3:
-        return Unknown("a shape is not known")
-    fn = "mean" if node.op_type == "GlobalAveragePool" else "max"
-    labels = axis_labels(len(shape))
-    gone = tuple((f"gone{i}",) for i in range(2, len(shape)))
-    return Apply(Kind.REDUCE, fn, (labels,), ((*labels[:2], *gone),))
+        return _UNKNOWN
+    rank = len(shape)
+    return meanings.reduce(GLOBAL_POOL[node.op_type], rank, range(2, rank), keep=True)
 
 
-TABLE: dict[str, Handler] = {
+TABLE: dict[Key, Handler] = {
     **dict.fromkeys(POINTWISE, pointwise),
-    **dict.fromkeys(REDUCE, reduce),
-    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), softmax),
-    **dict.fromkeys(("ArgMax", "ArgMin"), arg),
-    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), global_pool),
-    "CumSum": cumsum,
-    "Dropout": dropout,
+    **{("", name): reduce for name in REDUCE},
+    **{("", name): softmax for name in ("Softmax", "LogSoftmax", "Hardmax")},
+    **{("", name): arg for name in ("ArgMax", "ArgMin")},
+    **{("", name): global_pool for name in GLOBAL_POOL},
+    ("", "CumSum"): cumsum,
+    ("", "Dropout"): dropout,
 }

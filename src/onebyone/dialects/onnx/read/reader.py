@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from onebyone.axes.meanings import is_described, label_shape
 from onebyone.axes.positional import (
     Apply,
     Call,
@@ -19,7 +20,9 @@ from onebyone.axes.positional import (
     Tensor,
     Unknown,
 )
-from onebyone.axes.sizes import ONE, Size, product
+from onebyone.axes.sizes import Size
+from onebyone.dialects.onnx.bodies import ONNX_DOMAINS
+from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.bodies import Speller
 from onebyone.dialects.onnx.read.fold import Folder
 from onebyone.dialects.onnx.read.shape_values import Evaluator
@@ -35,15 +38,20 @@ class Reading:
         self.shape = shape
 
 
-Handler = Callable[["Reader", ir.Node], "Reading | Meaning | list[Operation]"]
+# (domain, operator); ONNX's own domain is "".
+Key = tuple[str, str]
+Handler = Callable[["Reader", ir.Node, Attributes], "Reading | Meaning | list[Operation]"]
 
 
 class Reader:
     """Reads one graph; knows the shape, the type and the contents of its tensors."""
 
-    def __init__(self, model: ir.Model, table: dict[str, Handler], *, fold: bool = False) -> None:
+    def __init__(
+        self, model: ir.Model, table: Mapping[Key, Handler], *, fold: bool = False
+    ) -> None:
         self.graph = model.graph
         self.opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 1))
+        self._opsets = {**model.opset_imports, "": self.opset}
         # Before IR version 4 every initializer is listed as an input, and runtimes let no caller
         # override it; since then an input with an initializer has a default.
         self.overridable = (model.ir_version or 4) >= 4
@@ -130,7 +138,7 @@ class Reader:
         return [Operation(node, meaning, (*inputs, *outer), tuple(outputs))]
 
     def _meaning(self, node: ir.Node) -> Reading | list[Operation]:
-        if node.domain not in ("", "ai.onnx") or self.speller.is_local(node):
+        if self.speller.is_local(node):
             return self._body(node)
         if nested_graphs(node):
             return Reading(Unknown(f"the body of {node.op_type} is left as it is"))
@@ -139,11 +147,18 @@ class Reader:
         )
         if integral and node.op_type not in ("Shape", "Size"):
             return Reading(Unknown("shape arithmetic"))
-        handler = self._table.get(node.op_type)
+        handler = self._table.get(self.key(node))
         if handler is None:
             return self._body(node)
-        said = handler(self, node)
-        return said if isinstance(said, Reading | list) else Reading(said)
+        given = Attributes(node, self._opsets)
+        answer = handler(self, node, given)
+        reading = answer if isinstance(answer, Reading | list) else Reading(answer)
+        described = isinstance(reading, Reading) and is_described(reading.meaning)
+        name = None if described else given.unread()
+        if name is None:
+            return reading
+        reason = f"attribute {name} of {node.op_type} is not known"
+        return Reading(Unknown(reason), None if isinstance(reading, list) else reading.shape)
 
     def _body(self, node: ir.Node) -> Reading | list[Operation]:
         """What a node's body says, or why that is not known."""
@@ -175,6 +190,19 @@ class Reader:
             operation.calls = (call, *operation.calls)
         return operations
 
+    def key(self, node: ir.Node) -> Key:
+        """The key of a node in the table."""
+        return ("" if node.domain in ONNX_DOMAINS else node.domain, node.op_type)
+
+    def result(self, node: ir.Node, shape: Shape | None) -> Tensor:
+        """The tensor of the one result of a node that is read as its parts."""
+        value = node.outputs[0]
+        data = node.inputs[0]
+        assert data is not None
+        dtype = self.tensor(data).dtype
+        self.tensors[value] = Tensor(value, shape, dtype, name=value.name or "")
+        return self.tensors[value]
+
     def _result_shape(self, node: ir.Node, value: ir.Value, reading: Reading) -> Shape | None:
         static = _static_shape(value)
         if static is not None:
@@ -193,28 +221,6 @@ class Reader:
         source = self.shape(node.inputs[0])
         assert source is not None
         return tuple(source[position] for position in meaning.order)
-
-
-def label_shape(meaning: Apply, inputs: Sequence[Tensor | None], number: int) -> Shape | None:
-    """The shape of a result, from the sizes of the labels of its positions."""
-    sizes: dict[str, Size] = dict(meaning.sizes)
-    for tensor, positions in zip(inputs, meaning.operands, strict=False):
-        if tensor is None or positions is None or tensor.shape is None:
-            continue
-        for position, size in zip(positions, tensor.shape, strict=True):
-            if len(position) == 1 and sizes.get(position[0], ONE).is_one:
-                sizes[position[0]] = size
-    if number >= len(meaning.results):
-        return None
-    return tuple(
-        product([sizes.get(label, ONE) for label in position])
-        for position in meaning.results[number]
-    )
-
-
-def synthetic(like: Tensor, shape: Shape | None, name: str) -> Tensor:
-    """A tensor between two operations that one native node stands for."""
-    return Tensor(key=None, shape=shape, dtype=like.dtype, name=name)
 
 
 def _static_shape(value: ir.Value) -> Shape | None:

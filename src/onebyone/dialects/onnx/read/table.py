@@ -12,9 +12,9 @@ from onebyone.axes.lift import lift
 from onebyone.dialects.onnx.files import infer
 from onebyone.dialects.onnx.files.save import skeleton
 from onebyone.dialects.onnx.read import axis, contract, layout, norm, pointwise, window
-from onebyone.dialects.onnx.read.reader import Handler, Reader, is_symbol
+from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, is_symbol
 
-TABLE: dict[str, Handler] = {
+TABLE: dict[Key, Handler] = {
     **pointwise.TABLE,
     **layout.TABLE,
     **axis.TABLE,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onebyone.axes.positional import Apply, Kind, Unknown
+from onebyone.axes import meanings
+from onebyone.axes.positional import Unknown
 from onebyone.axes.sizes import Size
 from onebyone.dialects.onnx.read import attributes as at
-from onebyone.dialects.onnx.read.pointwise import axis_labels
-from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
+from onebyone.dialects.onnx.read.attributes import Attributes
+from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, Reading
 from onebyone.identity import Geometry, Refusal
 
 
-def geometry(reader: Reader, node: ir.Node) -> Geometry | Refusal:
+def geometry(reader: Reader, node: ir.Node, given: Attributes) -> Geometry | Refusal:
     """The geometry of a Conv or ConvTranspose; Refusal where it is not known."""
     x, weight = reader.shape(node.inputs[0]), reader.shape(node.inputs[1])
     if x is None or weight is None or len(x) != len(weight) or len(x) < 3:
@@ -22,13 +23,13 @@ def geometry(reader: Reader, node: ir.Node) -> Geometry | Refusal:
         return Refusal("the shape of the weight is not known")
     first, second, *kernel = (size for size in sizes if size is not None)
     spatial = len(kernel)
-    groups = at.integer(node, "group", 1)
+    groups = given.integer("group", 1)
     transposed = node.op_type == "ConvTranspose"
-    stride = tuple(at.integers(node, "strides", [1] * spatial) or ())
-    dilation = tuple(at.integers(node, "dilations", [1] * spatial) or ())
-    pads = at.integers(node, "pads", [0] * 2 * spatial) or []
-    auto = at.text(node, "auto_pad", "NOTSET")
-    if transposed and at.integers(node, "output_shape"):
+    stride = tuple(given.integers("strides", [1] * spatial) or ())
+    dilation = tuple(given.integers("dilations", [1] * spatial) or ())
+    pads = given.integers("pads", [0] * 2 * spatial) or []
+    auto = given.text("auto_pad", "NOTSET")
+    if transposed and given.integers("output_shape"):
         return Refusal("a transposed convolution with a prescribed output shape")
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         for axis in range(spatial):
@@ -51,25 +52,20 @@ def geometry(reader: Reader, node: ir.Node) -> Geometry | Refusal:
         dilation=dilation,
         groups=groups,
         transposed=transposed,
-        output_padding=tuple(at.integers(node, "output_padding", [0] * spatial) or ()),
+        output_padding=tuple(given.integers("output_padding", [0] * spatial) or ()),
         input_size=tuple(size.known for size in x[2:]),
     )
 
 
 def window(reader: Reader, node: ir.Node, reason: str, known: Geometry | None = None) -> Reading:
     """An overlapping convolution or a pooling: pinned to its layout."""
-    operands = (None,) * len(node.inputs)
     if len(node.outputs) > 1:
         return Reading(Unknown(reason))
     out = window_shape(reader, node)
     if out is None:
         return Reading(Unknown(reason))
-    result = axis_labels(len(out))
-    sizes = {label: size for (label,), size in zip(result, out, strict=True)}
-    attrs = (reason, known or at.hashable(node))
-    return Reading(
-        Apply(Kind.WINDOW, node.op_type.lower(), operands, (result,), attrs=attrs, sizes=sizes), out
-    )
+    fn, count = node.op_type.lower(), len(node.inputs)
+    return Reading(meanings.window(fn, out, count, reason, known), out)
 
 
 def window_shape(reader: Reader, node: ir.Node) -> tuple[Size, ...] | None:
@@ -115,15 +111,15 @@ def window_shape(reader: Reader, node: ir.Node) -> tuple[Size, ...] | None:
     return (shape[0], channels, *out)
 
 
-def pool(reader: Reader, node: ir.Node) -> Reading:
+def pool(reader: Reader, node: ir.Node, given: Attributes) -> Reading:
     """A pooling: a window, whatever its geometry."""
     if len(node.outputs) > 1 and any(v.uses() for v in node.outputs[1:]):
         return Reading(Unknown("MaxPool whose indices are used"))
     return window(reader, node, f"{node.op_type} is no sum of products")
 
 
-TABLE: dict[str, Handler] = {
-    "AveragePool": pool,
-    "LpPool": pool,
-    "MaxPool": pool,
+TABLE: dict[Key, Handler] = {
+    ("", "AveragePool"): pool,
+    ("", "LpPool"): pool,
+    ("", "MaxPool"): pool,
 }

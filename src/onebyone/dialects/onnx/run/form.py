@@ -54,7 +54,7 @@ def canonical_values(
     def describe(node: Node) -> Hashable:
         native: ir.Node = node.natives[0]
         if node.kind is Kind.SIZES:
-            return "sizes"
+            return ("sizes", node.attrs)
         outer: _Known = {
             value: ("outer", n) for n, value in enumerate(captured(native, model.graph))
         }
