@@ -19,8 +19,6 @@ from onebyone.dialects.onnx.read import table as onnx
 from onebyone.dialects.onnx.write import express as onnx_express
 from onebyone.dialects.onnx.write import express_axis as onnx_express_axis
 
-ROOT = Path(__file__).parents[2]
-
 # Functions that ONNX has no operator for, or that its operators write otherwise.
 ATEN_ALONE = {
     "addcdiv", "addcmul", "all", "any", "argmax", "argmin", "atan2", "bitwiseand", "bitwisenot",
@@ -74,13 +72,6 @@ def test_the_interpreter_of_programs_knows_what_the_dialect_reads() -> None:
     known = set(aten_semantics.OPERATORS)
     # An arc tangent of two arguments has no name in ONNX; a check yields nothing.
     assert set(aten.TABLE) - known <= {("aten", "_assert_tensor_metadata"), ("aten", "atan2")}
-
-
-def test_the_how_to_names_lines_that_are_there() -> None:
-    text = (ROOT / "docs" / "adding-an-operator.md").read_text()
-    assert '"mish"' in text
-    assert pointwise.POINTWISE["aten", "mish"][0] == "mish"
-    assert onnx_pointwise.POINTWISE["", "Mish"] == "mish"
 
 
 def _axis_functions(module: object) -> set[str]:
