@@ -116,3 +116,30 @@ def test_without_the_rows_it_is_not_understood(script: str, tmp_path: Path) -> N
         [sys.executable, "-W", "ignore", check], env=environment, capture_output=True, text=True
     )
     assert "AssertionError" in ran.stderr
+
+
+def test_a_target_is_a_file_and_a_command_a_file_and_a_line(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "onebyone"
+    shutil.copytree(ROOT / "src" / "onebyone", package)
+    (package / "layout" / "shipped" / "my-npu.toml").write_text('base = "conv"\n')
+    (package / "cli" / "hello.py").write_text(
+        'def hello() -> None:\n    """Say hello."""\n    print("hello")\n'
+    )
+    commands = package / "cli" / "__init__.py"
+    text = commands.read_text(encoding="utf-8")
+    line = '    "inspect": "onebyone.cli.inspect",\n'
+    added = text.replace(line, line + '    "hello": "onebyone.cli.hello",\n')
+    commands.write_text(added, encoding="utf-8")
+    check = (
+        "from onebyone import cli\n"
+        "from onebyone.layout.find_target import find_target\n"
+        "assert find_target('my-npu').form == 'conv'\n"
+        "assert cli.run(['hello']) == 0\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", check],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0 and "hello" in ran.stdout, ran.stderr
