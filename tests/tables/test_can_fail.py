@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from onebyone.axes.positional import Apply, Kind
+from onebyone.axes import meanings
+from onebyone.axes.positional import Apply
 from onebyone.dialects.aten.read import table as aten
 from onebyone.dialects.onnx.read import table as onnx
 from tests.tables import aten_bench, aten_nodes, onnx_bench, onnx_nodes, rows
@@ -81,15 +82,14 @@ def test_a_wrong_function_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert form == OnnxBench().forms(node, other.model)[1]
 
 
-def _global_lp_pool(reader: Any, node: Any) -> Any:
-    labels = tuple((f"d{i}",) for i in range(len(reader.shape(node.inputs[0]))))
-    gone = tuple((f"gone{i}",) for i in range(2, len(labels)))
-    return Apply(Kind.REDUCE, "l2", (labels,), ((*labels[:2], *gone),))
+def _global_lp_pool(reader: Any, node: Any, given: Any) -> Any:
+    rank = len(reader.shape(node.inputs[0]))
+    return meanings.reduce(f"l{given.integer('p', 2)}", rank, range(2, rank), keep=True)
 
 
-def _quick_gelu(reader: Any, node: Any) -> Any:
-    labels = tuple((f"d{i}",) for i in range(len(reader.shape(node.inputs[0]))))
-    return Apply(Kind.POINTWISE, "quickgelu", (labels,), (labels,), attrs=(1.702,))
+def _quick_gelu(reader: Any, node: Any, given: Any) -> Any:
+    rank = len(reader.shape(node.inputs[0]))
+    return meanings.pointwise("quickgelu", [rank], (given.number("alpha", 1.702),))
 
 
 @pytest.mark.parametrize(

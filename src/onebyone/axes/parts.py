@@ -81,6 +81,8 @@ def subsampled(
     steps: Mapping[int, int],
     after: Mapping[int, Size],
     result: Tensor,
+    *,
+    one_by_one: bool = False,
 ) -> list[Operation]:
     """A pointwise convolution with a stride reads a subsampled input.
 
@@ -91,14 +93,18 @@ def subsampled(
         steps: the stride of each spatial axis that has one.
         after: sizes of those axes in the result.
         result: the tensor that the node yields.
+        one_by_one: one operation for each axis, where the dialect's slices take one axis.
     """
     data = operands[0]
-    assert data is not None and data.shape is not None
-    spatial = {axis + 2: after[axis] for axis in steps}
-    shape = tuple(spatial.get(axis, size) for axis, size in enumerate(data.shape))
-    between = synthetic(data, shape, f"{data.name}.subsampled")
-    meaning = subsample(data.shape, spatial, {axis + 2: step for axis, step in steps.items()})
-    return [
-        Operation(native, meaning, (data,), (between,)),
-        Operation(native, contract, (between, *operands[1:]), (result,)),
-    ]
+    assert data is not None
+    operations: list[Operation] = []
+    for axes in [[axis] for axis in steps] if one_by_one else [list(steps)]:
+        assert data.shape is not None
+        sizes = {axis + 2: after[axis] for axis in axes}
+        shape = tuple(sizes.get(place, size) for place, size in enumerate(data.shape))
+        less = synthetic(data, shape, f"{data.name}.subsampled")
+        meaning = subsample(data.shape, sizes, {axis + 2: steps[axis] for axis in axes})
+        operations.append(Operation(native, meaning, (data,), (less,)))
+        data = less
+    operations.append(Operation(native, contract, (data, *operands[1:]), (result,)))
+    return operations

@@ -93,7 +93,9 @@ def conv(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown |
     operands = [reader.operand(node, name, given) for name in names]
     after = {axis: shape_of(fake(node))[axis + 2] for axis in layer.strided}
     native, result = reader.natives[node], reader.tensor(node)
-    return parts.subsampled(native, layer.product, operands, layer.strided, after, result)
+    return parts.subsampled(
+        native, layer.product, operands, layer.strided, after, result, one_by_one=True
+    )
 
 
 TABLE: dict[Key, Handler] = {
