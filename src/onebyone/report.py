@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+# What became of a layer; ``unchanged``: it has the wanted form already.
 Status = Literal["converted", "kept", "unchanged"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from onebyone.axes.canonical import canonical
+from onebyone.axes.canonical import canonical, hashes_by_name
 from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Observer, Port, Step
 from onebyone.kernels import elementwise, products, windows
 from onebyone.kernels.arithmetic import Arithmetic, Float64, Tensor
@@ -86,19 +86,15 @@ class ToyProgram:
 
     def form(self, *, by_position: bool = False) -> CanonicalForm:
         lifted = read(self.model)
-        terms = canonical(
+        form = canonical(
             lifted.graph,
             lambda tensor: self.model.constants[tensor.name],
             lambda node: (node.natives[0].op, str(node.natives[0].facts)),
             by_position=by_position,
         )
-        values = {
-            tensor.name: terms.terms[view.value].digest
-            for tensor, view in lifted.graph.views.items()
-            if view.value in terms.terms
-        }
+        values = hashes_by_name(lifted.graph, form)
         steps = tuple(map(step, self.model.nodes))
-        return CanonicalForm(terms.outputs, values, steps, tuple(terms.opaque))
+        return CanonicalForm(form.outputs, values, steps, tuple(form.opaque))
 
     def index_bounds(self) -> dict[str, int]:
         return {}

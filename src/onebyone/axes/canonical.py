@@ -50,6 +50,20 @@ def canonical(
     return hasher.out
 
 
+def hashes_by_name(graph: AxisGraph, form: Canonical) -> dict[str, Digest]:
+    """The hash behind each tensor's name; a value has one, in whatever layout a tensor has it.
+
+    Args:
+        graph: the model.
+        form: its canonical form.
+    """
+    return {
+        tensor.name: form.terms[view.value].digest
+        for tensor, view in graph.views.items()
+        if view.value in form.terms
+    }
+
+
 def _visit(hasher: Hasher, node: Node) -> None:
     if node.kind in (Kind.OPAQUE, Kind.WINDOW, Kind.SIZES):
         _pinned(hasher, node)

@@ -13,8 +13,9 @@ from typing import Any
 from onebyone.axes.positional import Call, Kind, Tensor
 from onebyone.axes.sizes import Size, product
 
-# An order of a value's axes (axis numbers), and an order cut into the positions of a tensor.
+# An order of a value's axes, by their numbers.
 Order = tuple[int, ...]
+# An order cut into the positions of a tensor: the axes of each position, outermost first.
 Form = tuple[tuple[int, ...], ...]
 
 

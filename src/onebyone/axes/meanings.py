@@ -14,8 +14,11 @@ from onebyone.axes.positional import Apply, Kind, Meaning, Position, Tensor, Unk
 from onebyone.axes.sizes import ONE, Size, product
 from onebyone.identity import Case, Geometry, Refusal, classify
 
+# The labels of each position of one operand or result.
 Positions = tuple[Position, ...]
+# The size of each position.
 Shape = tuple[Size, ...]
+# What a function depends on beside its operands; free of positions.
 Attributes = tuple[Hashable, ...]
 
 _M, _K, _N = ("m",), ("k",), ("n",)

@@ -14,7 +14,9 @@ from typing import Any
 
 from onebyone.axes.sizes import Size
 
+# An axis within one operator, as a letter of einsum is.
 Label = str
+# The labels of one position of a tensor, outermost first; their sizes multiply to its size.
 Position = tuple[Label, ...]
 
 
@@ -83,6 +85,7 @@ class Unknown:
     reason: str
 
 
+# What an operator is to the engine.
 Meaning = Apply | Regroup | Permute | Unknown
 
 

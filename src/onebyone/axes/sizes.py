@@ -56,6 +56,7 @@ class Size:
         return "*".join(head + list(self.symbols))
 
 
+# The size of a position that has no axis: it broadcasts.
 ONE = Size(1)
 
 

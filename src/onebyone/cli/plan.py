@@ -21,7 +21,7 @@ def plan(
 
     _shared.check_report(report, [model])
     with _shared.working(f"planning {model.name}"):
-        found = onebyone.plan(
+        planned = onebyone.plan(
             model,
             to.value,
             target=target,
@@ -30,7 +30,7 @@ def plan(
             dims=_shared.dims(dim),
         )
     console = _shared.console()
-    _render.show_layers(found, console, every_layer=all_layers)
-    _render.show_moves(found, console)
-    _render.show_cost(found, console)
-    _shared.write_report(report, found.to_dict())
+    _render.show_layers(planned, console, every_layer=all_layers)
+    _render.show_moves(planned, console)
+    _render.show_cost(planned, console)
+    _shared.write_report(report, planned.to_dict())

@@ -111,7 +111,9 @@ class CanonicalForm:
     assumed: tuple[str, ...] = ()
 
 
+# Told of each step of a run, with the results of its node; None for an absent one.
 Observer = Callable[[Step, list[Tensor | None]], None]
+# How a constant, by its name and its elements, enters an arithmetic.
 Embed = Callable[[str, Array], Tensor]
 
 
@@ -221,12 +223,13 @@ class Model(Protocol):
         ...
 
 
-M = TypeVar("M")
-S = TypeVar("S")
+# A model of the dialect, and what its writer needs beside it.
+_M = TypeVar("_M")
+_S = TypeVar("_S")
 
 
 @dataclass(frozen=True)
-class Lifted(Generic[M, S]):
+class Lifted(Generic[_M, _S]):
     """A model as the engine sees it.
 
     Attributes:
@@ -236,14 +239,14 @@ class Lifted(Generic[M, S]):
         source: what the writer needs to find its way in the model.
     """
 
-    model: M
+    model: _M
     graph: AxisGraph
     natives: Natives
-    source: S
+    source: _S
 
 
 @dataclass(frozen=True)
-class Written(Generic[M]):
+class Written(Generic[_M]):
     """A model that was written by a plan.
 
     Attributes:
@@ -251,11 +254,11 @@ class Written(Generic[M]):
         weights: the weights that were stored anew, where the dialect tells.
     """
 
-    model: M
+    model: _M
     weights: tuple[Weight, ...] = ()
 
 
-class Dialect(Protocol[M, S]):
+class Dialect(Protocol[_M, _S]):
     """One format of models: files in and out, to the engine and back, to the certificate.
 
     Attributes:
@@ -270,7 +273,7 @@ class Dialect(Protocol[M, S]):
     @property
     def expressions(self) -> Expressions[Any, Any]: ...
 
-    def load(self, model: Any, dims: Mapping[str, int]) -> M:
+    def load(self, model: Any, dims: Mapping[str, int]) -> _M:
         """A model of one's own, whatever it came as: `write` may change it.
 
         Args:
@@ -282,19 +285,19 @@ class Dialect(Protocol[M, S]):
         """
         ...
 
-    def copy(self, model: M) -> M:
+    def copy(self, model: _M) -> _M:
         """The model once more, on the same weights: what `write` does is not felt by it."""
         ...
 
-    def lift(self, model: M) -> Lifted[M, S]:
+    def lift(self, model: _M) -> Lifted[_M, _S]:
         """Read a model; what no output depends on is dropped."""
         ...
 
-    def write(self, lifted: Lifted[M, S], plan: Plan) -> Written[M]:
+    def write(self, lifted: Lifted[_M, _S], plan: Plan) -> Written[_M]:
         """The model in the forms of a plan; the lifted model may be used up."""
         ...
 
-    def counts(self, model: M, fc_layers: int) -> Counts:
+    def counts(self, model: _M, fc_layers: int) -> Counts:
         """Nodes by kind, ``fc_layers`` of them FC layers as matrix products."""
         ...
 
@@ -314,7 +317,7 @@ class Dialect(Protocol[M, S]):
 
     def save(
         self,
-        model: M,
+        model: _M,
         path: str | os.PathLike[str],
         *,
         inputs: Iterable[str | os.PathLike[str]] = (),

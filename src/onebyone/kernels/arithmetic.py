@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+# A plain array of any dtype.
 Array: TypeAlias = NDArray[Any]
 
 

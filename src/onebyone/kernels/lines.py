@@ -16,6 +16,7 @@ from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.elementwise import absolute, is_nan, square, where
 from onebyone.kernels.operands import move
 
+# Axes of an array, by their numbers.
 Axes = tuple[int, ...]
 
 

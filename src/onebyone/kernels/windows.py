@@ -18,6 +18,7 @@ from onebyone.kernels.places import concatenated, cut
 # Unfolded windows of one matrix product stay below this many elements (512 MB of float64).
 _UNFOLD_LIMIT = 1 << 26
 
+# Elements to add before and behind each spatial axis.
 Pads = Sequence[tuple[int, int]]
 
 

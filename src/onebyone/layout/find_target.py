@@ -29,6 +29,7 @@ class _Shipped(Mapping[str, Target]):
         return len(shipped())
 
 
+# The targets that come with the package, by name.
 SHIPPED: Mapping[str, Target] = _Shipped()
 
 

@@ -62,8 +62,8 @@ def make_plan(
     problem = _order_problem(graph, target, options)
     solution = solve(problem, seconds=seconds * 0.7, negligible=1.0)
     picked = {
-        node: found[k]
-        for node, found, k in zip(graph.nodes, options, solution.picked, strict=False)
+        node: candidates[k]
+        for node, candidates, k in zip(graph.nodes, options, solution.picked, strict=False)
     }
     shown, picked = keep_calls(
         graph,
@@ -90,10 +90,10 @@ def _keeps_form(node: Node, variant: Variant, natives: Natives) -> bool:
 
 def _order_problem(graph: AxisGraph, target: Target, options: list[list[Variant]]) -> Problem:
     problem = Problem()
-    for node, found in zip(graph.nodes, options, strict=True):
+    for node, candidates in zip(graph.nodes, options, strict=True):
         problem.choices.append(
             Choice(
-                found,
+                candidates,
                 tuple(
                     None if use is None or use.value.constant else use.value.number
                     for use in node.operands
@@ -129,17 +129,17 @@ def _moves(graph: AxisGraph, picked: dict[Node, Variant]) -> list[Move]:
         view = graph.views[tensor]
         if not view.value.constant:
             wanted[(view.value, order_of(view.form))] = None
-    found: list[Move] = []
+    moves: list[Move] = []
     for value, order in wanted:
         source = written.get(value, order_of(value.native))
         if source != order:
-            found.append(Move(value, source, order))
-    return found
+            moves.append(Move(value, source, order))
+    return moves
 
 
 def remaining_moves(plan: Plan) -> tuple[Region, ...]:
     """The moves of a plan, described for people."""
-    found: list[Region] = []
+    regions: list[Region] = []
     readers: dict[tuple[Value, Order], set[str]] = {}
     for node, picked in plan.orders.items():
         for use, order in zip(node.operands, picked.reads, strict=True):
@@ -154,7 +154,7 @@ def remaining_moves(plan: Plan) -> tuple[Region, ...]:
         producer = move.value.producer
         before = "input" if producer is None else producer.fn
         after = sorted(readers.get((move.value, move.target), ()))
-        found.append(
+        regions.append(
             Region(
                 value=move.value.tensor.name,
                 between=f"{before} -> {', '.join(after) or 'output'}",
@@ -163,16 +163,16 @@ def remaining_moves(plan: Plan) -> tuple[Region, ...]:
                 bytes=size_in_bytes(move.value),
             )
         )
-    return tuple(found)
+    return tuple(regions)
 
 
 def transposes_before(graph: AxisGraph) -> list[int]:
     """Bytes of each native node that changes the order of a computed value's axes."""
-    found: list[int] = []
+    transposed: list[int] = []
     for relayout in graph.relayouts:
         if relayout.calls:
             continue  # a call hides it
         source, target = graph.views[relayout.source], graph.views[relayout.target]
         if order_of(source.form) != order_of(target.form) and not source.value.constant:
-            found.append(size_in_bytes(source.value))
-    return found
+            transposed.append(size_in_bytes(source.value))
+    return transposed

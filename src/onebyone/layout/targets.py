@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# What a target may ask of a layer: a convolution, a matrix product, or whichever costs less.
 FORMS = ("conv", "linear", "any")
+# What a target may refuse layers by; `onebyone.fc_layers` sorts them, docs/targets.md tells which.
 CLASSES = ("attention", "head", "grouped", "patch", "whole")
 
 

@@ -15,27 +15,28 @@ from onebyone.axes.positional import Kind
 from onebyone.layout.plan import Plan
 from onebyone.lower.places import permutation
 
-T = TypeVar("T")
+# A native tensor, or what a dialect has in its place.
+_T = TypeVar("_T")
 
 # Variants that write another operator, even where their forms are those of the native node.
 _ANEW = ("conv", "linear", "spelled")
 
 
-class Builder(Protocol[T]):
+class Builder(Protocol[_T]):
     """What `Holdings` asks of a dialect: to make one tensor out of another."""
 
-    def reshaped(self, value: Value, tensor: T, source: Form, form: Form) -> T:
+    def reshaped(self, value: Value, tensor: _T, source: Form, form: Form) -> _T:
         """A new reshape of ``tensor``, which holds ``value`` in ``source``, into ``form``.
 
         Both forms have the same order of axes.
         """
         ...
 
-    def permuted(self, value: Value, tensor: T, order: list[int], form: Form) -> T:
+    def permuted(self, value: Value, tensor: _T, order: list[int], form: Form) -> _T:
         """A new transpose of ``tensor`` into ``form``: position i is position ``order[i]``."""
         ...
 
-    def again(self, native: Any, tensor: T) -> T | None:
+    def again(self, native: Any, tensor: _T) -> _T | None:
         """The original's own reshape or transpose, reading ``tensor``.
 
         Returns:
@@ -44,13 +45,13 @@ class Builder(Protocol[T]):
         ...
 
 
-class Holdings(Generic[T]):
+class Holdings(Generic[_T]):
     """The tensors of a model that is being written, by value and form; constants are elsewhere."""
 
-    def __init__(self, plan: Plan, builder: Builder[T]) -> None:
+    def __init__(self, plan: Plan, builder: Builder[_T]) -> None:
         self._plan = plan
         self._builder = builder
-        self._tensors: dict[Value, dict[Form, T]] = {}
+        self._tensors: dict[Value, dict[Form, _T]] = {}
         self._groups = sharing_natives(plan.graph)
         self._moves = {(move.value, move.target): variant for move, variant in plan.forms.moves}
         self._relayouts: dict[tuple[Value, Form], list[tuple[Any, Form]]] = {}
@@ -62,11 +63,11 @@ class Holdings(Generic[T]):
                 (relayout.native, source.form)
             )
 
-    def put(self, value: Value, form: Form, tensor: T) -> None:
+    def put(self, value: Value, form: Form, tensor: _T) -> None:
         """Record that ``tensor`` holds ``value`` in ``form``."""
         self._tensors.setdefault(value, {})[form] = tensor
 
-    def get(self, value: Value, form: Form) -> T:
+    def get(self, value: Value, form: Form) -> _T:
         """The tensor that holds ``value`` in ``form``, made where there is none.
 
         Raises:
@@ -78,11 +79,11 @@ class Holdings(Generic[T]):
             tensors[form] = native if native is not None else self._made(value, form)
         return tensors[form]
 
-    def forms(self, value: Value) -> Mapping[Form, T]:
+    def forms(self, value: Value) -> Mapping[Form, _T]:
         """The tensors that hold ``value``, by form; empty where its node has not been written."""
         return self._tensors.get(value, {})
 
-    def __iter__(self) -> Iterator[tuple[Value, Form, T]]:
+    def __iter__(self) -> Iterator[tuple[Value, Form, _T]]:
         """Every tensor there is, with what it holds."""
         for value, tensors in self._tensors.items():
             for form, tensor in tensors.items():
@@ -114,7 +115,7 @@ class Holdings(Generic[T]):
             return source.form in self.forms(source.value)
         return True
 
-    def _again(self, value: Value, form: Form) -> T | None:
+    def _again(self, value: Value, form: Form) -> _T | None:
         """The original's own reshape or transpose, where its source is there."""
         tensors = self._tensors[value]
         for native, source in self._relayouts.get((value, form), ()):
@@ -124,7 +125,7 @@ class Holdings(Generic[T]):
                     return tensor
         return None
 
-    def _made(self, value: Value, form: Form) -> T:
+    def _made(self, value: Value, form: Form) -> _T:
         order, tensors = order_of(form), self._tensors[value]
         if not tensors:
             raise LookupError(f"{value.tensor.name} is read before it is written")
@@ -140,7 +141,7 @@ class Holdings(Generic[T]):
         tensors[target] = self._permuted(value, source, target)
         return self.get(value, form)
 
-    def _permuted(self, value: Value, source: Form, target: Form) -> T:
+    def _permuted(self, value: Value, source: Form, target: Form) -> _T:
         tensor = self.get(value, source)
         native = self._again(value, target)
         if native is not None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from onebyone.identity import Refusal
 from onebyone.modules.forms import SwapPlan, base_class, is_quantized_class
-from onebyone.modules.modules import Swapped
+from onebyone.modules.swapped_layer import Swapped
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from onebyone.modules.modules import CHANNEL_BIAS, Swapped, channels_last
+from onebyone.modules.swapped_layer import CHANNEL_BIAS, Swapped, channels_last
 
 
 class ConvAsLinear(Swapped):

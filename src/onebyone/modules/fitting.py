@@ -23,7 +23,7 @@ from onebyone.modules.forms import (
     geometry_of,
     transformers_conv1d,
 )
-from onebyone.modules.modules import CHANNEL_BIAS, Swapped
+from onebyone.modules.swapped_layer import CHANNEL_BIAS, Swapped
 
 Shape = tuple[int, ...]
 

@@ -48,14 +48,14 @@ def _from_import(like: str) -> Any:
     # As `python -m` does, so that a model beside the checkpoint is found.
     sys.path.insert(0, str(Path.cwd()))
     try:
-        found: Any = importlib.import_module(module)
+        target: Any = importlib.import_module(module)
         for part in name.split("."):
-            found = getattr(found, part)
+            target = getattr(target, part)
     except (ImportError, AttributeError) as error:
         raise InputError(f"--like {like} is not found: {error}") from error
     finally:
         sys.path.remove(str(Path.cwd()))
-    return found
+    return target
 
 
 def _from_config(path: Path) -> Any:

@@ -13,8 +13,8 @@ from onebyone.identity import Refusal
 from onebyone.modules.census import Place, census, keep_ties
 from onebyone.modules.example import input_sizes
 from onebyone.modules.forms import Style, SwapPlan, style_of
-from onebyone.modules.modules import Swapped
 from onebyone.modules.swap import plan
+from onebyone.modules.swapped_layer import Swapped
 from onebyone.modules.timing import Timing
 
 

@@ -23,7 +23,7 @@ from onebyone.modules.forms import (
     style_of,
     transformers_conv1d,
 )
-from onebyone.modules.modules import (
+from onebyone.modules.swapped_layer import (
     CHANNEL_BIAS,
     Conv1DAsLinear,
     LinearAsConv,

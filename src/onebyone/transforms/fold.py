@@ -73,10 +73,10 @@ def _bias(node: Node, add: Node, number: int) -> Use | None:
         return None
     weight = a if a.value.derived else b
     result = node.results[0]
-    own = dict(zip(sum_.indices, result.indices, strict=True))
-    if any(index not in own for index in other.indices):
+    contract_index = dict(zip(sum_.indices, result.indices, strict=True))
+    if any(index not in contract_index for index in other.indices):
         return None
-    indices = tuple(own[index] for index in other.indices)
+    indices = tuple(contract_index[index] for index in other.indices)
     channels = tuple(i for i in result.indices if i in weight.indices)
     if indices != channels or len(add.results[0].indices) != len(sum_.indices):
         return None
@@ -87,6 +87,6 @@ def _result(node: Node, add: Node, number: int) -> Use:
     """The Add's result, bound to the Contract's indices."""
     sum_ = add.operands[number]
     assert sum_ is not None
-    own = dict(zip(sum_.indices, node.results[0].indices, strict=True))
+    contract_index = dict(zip(sum_.indices, node.results[0].indices, strict=True))
     result = add.results[0]
-    return Use(result.value, tuple(own[i] for i in result.indices), result.form)
+    return Use(result.value, tuple(contract_index[i] for i in result.indices), result.form)

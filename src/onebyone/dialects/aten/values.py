@@ -89,15 +89,15 @@ def arguments(node: fx.Node) -> dict[str, Any]:
     schema = schema_of(node.target)
     if schema is None:
         return {}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for place, argument in enumerate(schema.arguments):
         if not argument.kwarg_only and place < len(node.args):
-            found[argument.name] = node.args[place]
+            values[argument.name] = node.args[place]
         elif argument.name in node.kwargs:
-            found[argument.name] = node.kwargs[argument.name]
+            values[argument.name] = node.kwargs[argument.name]
         elif argument.has_default_value():
-            found[argument.name] = argument.default_value
-    return found
+            values[argument.name] = argument.default_value
+    return values
 
 
 def spread(target: Any, given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

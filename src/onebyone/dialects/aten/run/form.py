@@ -10,7 +10,7 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 
-from onebyone.axes.canonical import canonical
+from onebyone.axes.canonical import canonical, hashes_by_name
 from onebyone.axes.graph import Node
 from onebyone.axes.positional import Kind, Tensor
 from onebyone.axes.terms import Canonical
@@ -43,12 +43,7 @@ def canonical_values(
         return contents.numpy()
 
     form = canonical(lifted.graph, elements, _describe, by_position=by_position)
-    hashes = {
-        tensor.name: form.terms[view.value].digest
-        for tensor, view in lifted.graph.views.items()
-        if view.value in form.terms
-    }
-    return form, hashes
+    return form, hashes_by_name(lifted.graph, form)
 
 
 def _describe(node: Node) -> Hashable:

@@ -94,15 +94,15 @@ def check_tensor(tensor: TensorProto, *, has_data: bool = True) -> None:
     if elsewhere:
         return
     if tensor.HasField("raw_data"):
-        expected, found, unit = -(-elements * dtype.bitwidth // 8), len(tensor.raw_data), "bytes"
+        expected, stored, unit = -(-elements * dtype.bitwidth // 8), len(tensor.raw_data), "bytes"
     else:
         name, each = _TYPED.get(tensor.data_type, ("int32_data", 1))
-        expected, found, unit = elements * each, len(getattr(tensor, name)), "values"
+        expected, stored, unit = elements * each, len(getattr(tensor, name)), "values"
         if name == "int32_data" and dtype.bitwidth < 8:
             expected = -(-elements * dtype.bitwidth // 8)
-    if expected != found:
+    if expected != stored:
         raise InputError(
-            f"{what}: shape {_shape(tensor.dims)} takes {expected} {unit}, but {found} are there"
+            f"{what}: shape {_shape(tensor.dims)} takes {expected} {unit}, but {stored} are there"
         )
 
 
@@ -190,15 +190,15 @@ def _check_scopes(model: onnx.ModelProto) -> None:
 
 
 def _check_scope(
-    nodes: Iterable[NodeProto], own: set[str], outputs: list[str], outer: tuple[set[str], ...]
+    nodes: Iterable[NodeProto], defined: set[str], outputs: list[str], outer: tuple[set[str], ...]
 ) -> None:
     nodes = list(nodes)
     for node in nodes:
         for name in filter(None, node.output):
-            if name in own:
+            if name in defined:
                 raise InputError(f"{label(node)} defines {name}, which is defined already")
-            own.add(name)
-    scopes = (own, *outer)
+            defined.add(name)
+    scopes = (defined, *outer)
     for node in nodes:
         for name in filter(None, node.input):
             if not any(name in scope for scope in scopes):
@@ -263,10 +263,10 @@ def _check_types(model: onnx.ModelProto) -> None:
     harmless = ("existing shape", "instead is null")
     if any(words in text for words in harmless) or text.count("op_type:") > 1:
         return
-    found = re.search(r"\[(?:Type|Shape)InferenceError\]\s*(?!Inference error)(.*)", text, re.S)
+    fault = re.search(r"\[(?:Type|Shape)InferenceError\]\s*(?!Inference error)(.*)", text, re.S)
     where = re.search(r"op_type:\s*([^,)]*)(?:,\s*node name:\s*([^)]*))?", text)
     node = f"node {where[2] or '?'} ({where[1]}): " if where else ""
-    raise InputError(f"ill-typed graph: {node}{' '.join((found[1] if found else text).split())}")
+    raise InputError(f"ill-typed graph: {node}{' '.join((fault[1] if fault else text).split())}")
 
 
 def _graphs(model: onnx.ModelProto) -> Iterator[GraphProto]:

@@ -44,10 +44,10 @@ def as_model(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> ir.M
                     "give the path of the model instead"
                 )
         # The checks may touch declared shapes; tensors are only referred to by the result.
-        own = onnx.ModelProto()
-        own.CopyFrom(model)
-        check.check_model(own)
-        return _deserialize(own)
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        check.check_model(copy)
+        return _deserialize(copy)
     if isinstance(model, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance]
         return load(model)
     raise InputError(
@@ -111,7 +111,7 @@ def _stored(
             result[position] = external_tensor(tensor, path)
         elif where is not None:
             check.check_tensor(tensor, has_data=False)
-            found = StoredTensor(
+            weight = StoredTensor(
                 home,
                 where.offset,
                 ir.DataType(tensor.data_type),
@@ -120,19 +120,19 @@ def _stored(
                 name=tensor.name,
                 doc_string=tensor.doc_string or None,
             )
-            if found.nbytes != where.length:
+            if weight.nbytes != where.length:
                 raise InputError(
-                    f"tensor {tensor.name}: shape {list(tensor.dims)} of {found.dtype} takes "
-                    f"{found.nbytes} bytes, but {where.length} are there"
+                    f"tensor {tensor.name}: shape {list(tensor.dims)} of {weight.dtype} takes "
+                    f"{weight.nbytes} bytes, but {where.length} are there"
                 )
-            result[position] = found
+            result[position] = weight
     for position in [p for p, t in result.items() if t.nbytes < wire.LARGE]:
         _read_in(model.graph.initializer[position], result.pop(position))
-    # protobuf makes a new object at each access, unless the last one is still held.
-    held = list(model.graph.initializer)
-    initializers = {id(t) for t in held}
+    # protobuf makes a new object at each access, unless the last one is still there.
+    initializers = list(model.graph.initializer)
+    resolved = {id(t) for t in initializers}
     for tensor in check.all_tensors(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL and id(tensor) not in initializers:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL and id(tensor) not in resolved:
             check.check_tensor(tensor)
             _read_in(tensor, external_tensor(tensor, path))
     return result

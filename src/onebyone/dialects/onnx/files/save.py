@@ -171,14 +171,14 @@ def _remove_unused(target: Path, data: set[Path]) -> None:
 
 def _weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
     """The initializers of the main graph that are worth streaming, by name."""
-    found: dict[str, ir.TensorProtocol] = {}
+    weights: dict[str, ir.TensorProtocol] = {}
     for name, value in model.graph.initializers.items():
         tensor = value.const_value
         if tensor is None or tensor.dtype == ir.DataType.STRING:
             continue
         if tensor.nbytes >= wire.LARGE or isinstance(tensor, (StoredTensor, ir.LazyTensor)):
-            found[name] = tensor
-    return found
+            weights[name] = tensor
+    return weights
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from onebyone.axes.canonical import canonical
+from onebyone.axes.canonical import canonical, hashes_by_name
 from onebyone.axes.graph import Node
 from onebyone.axes.positional import Kind, Tensor
 from onebyone.axes.terms import Canonical, digest
@@ -67,25 +67,20 @@ def canonical_values(
         )
 
     def elements(tensor: Tensor) -> np.ndarray[Any, Any]:
-        found = lifted.reader.elements(tensor.key)
-        assert found is not None
-        return found
+        contents = lifted.reader.elements(tensor.key)
+        assert contents is not None
+        return contents
 
-    found = canonical(lifted.graph, elements, describe, by_position=by_position)
+    form = canonical(lifted.graph, elements, describe, by_position=by_position)
     defaults = [
         (value.name, _tensor_key(value.const_value))
         for value in model.graph.inputs
         if value.const_value is not None and lifted.reader.overridable
     ]
     if defaults:
-        told = tuple(digest(output, defaults) for output in found.outputs)
-        found = replace(found, outputs=told)
-    hashes = {
-        tensor.name: found.terms[view.value].digest
-        for tensor, view in lifted.graph.views.items()
-        if view.value in found.terms
-    }
-    return found, hashes
+        told = tuple(digest(output, defaults) for output in form.outputs)
+        form = replace(form, outputs=told)
+    return form, hashes_by_name(lifted.graph, form)
 
 
 def _sorted(model: ir.Model) -> list[ir.Function]:
