@@ -386,3 +386,21 @@ def test_forms_of_one_function_hash_equally() -> None:
         ),
     ]
     assert len({hashes(way) for way in ways}) == 1
+
+
+@pytest.mark.parametrize("op", ["Clip", "Trilu"])
+def test_absent_operands_at_the_end_may_be_written(op: str) -> None:
+    """Of operators that are understood, and of others."""
+    short, long = one(op, {}, "x"), one(op, {}, "x")
+    long.graph.node[0].input.append("")
+    assert hashes(short) == hashes(long)
+
+
+def test_integers_for_one_axis_hash_equally_in_any_shape() -> None:
+    """A list of integers counts as sizes; reshaped for a broadcast it is the same list."""
+    x, numbers = X44.astype(np.int64), ints(2, -3, 3, 5)
+    lines = [("Transpose", "x", "t"), ("Mod", "t n", "m"), ("Transpose", "m", "y")]
+    turned = model(lines, {"n": numbers}, {"x": x})
+    column = model([("Mod", "x n", "y")], {"n": numbers.reshape(4, 1)}, {"x": x})
+    row = model([("Mod", "x n", "y")], {"n": numbers}, {"x": x})
+    assert hashes(turned) == hashes(column) != hashes(row)

@@ -59,10 +59,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
         ("onnx com.microsoft.SimplifiedLayerNormalization", "specimen", "0"),
         ("onnx com.microsoft.SimplifiedLayerNormalization", "unrun", "0 *"),
     ),
-    "aten/run/form.py:_told: opaque operands lose their places where one is read twice": (
-        ("aten _native_batch_norm_legit_no_training", "confused", "0 *"),
-        ("aten _native_batch_norm_legit_no_training", "confused", "1 *"),
-    ),
     "aten/semantics/elementwise.py:_prelu: the slopes of _prelu_kernel broadcast as they are": (
         ("aten _prelu_kernel", "unproved", "0 order (2, 0, 1) field"),
         ("aten prelu", "unproved", "0 order (2, 0, 1) field"),
@@ -94,19 +90,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
     "axes/primitives.py: a product over several axes and one axis after the other are unlike": (
         ("aten prod", "unproved", "0 order (2, 0, 1) structure"),
         ("aten prod", "unproved", "1 order (2, 0, 1) structure"),
-    ),
-    "aten/read/repeat.py: a repeat with 0 copies becomes an operation without a native node (axes/canonical.py:_pinned)": (
-        ("aten repeat", "no form", "0 *"),
-        ("aten repeat", "no form", "1 repeats=[2, 0, 3]"),
-        ("aten repeat_interleave", "no form", "0 repeats=0"),
-        ("aten repeat_interleave", "no form", "1 repeats=0"),
-        ("aten repeat_interleave", "refused", "0 repeats=0 order (2, 0, 1)"),
-        ("aten repeat_interleave", "refused", "1 repeats=0 order (2, 0, 1)"),
-        ("aten tile", "no form", "0 *"),
-        ("aten tile", "no form", "1 dims=[2, 0]"),
-    ),
-    "aten/read/attention.py: the root of a negative scale": (
-        ("aten scaled_dot_product_attention", "no form", "1 scale=-0.3"),
     ),
     "aten/semantics/attention.py: is_causal is ignored beside a mask": (
         ("aten scaled_dot_product_attention", "misread", "2 is_causal=True"),

@@ -15,7 +15,7 @@ import numpy as np
 from onebyone.axes.graph import Node, Use, Value
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import Size, product
-from onebyone.axes.terms import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest
+from onebyone.axes.terms import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest, given
 
 _FLOATS = ("double", "float", "float16")
 
@@ -49,7 +49,7 @@ def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
     result = node.results[number].indices
     hasher.chain(node)
     operands = [hasher.bound(use) for use in node.operands if use is not None]
-    absent = tuple(n for n, use in enumerate(node.operands) if use is None)
+    absent = tuple(n for n, use in enumerate(given(node.operands)) if use is None)
     if node.fn == "scale":
         factor = digest("scalar", float(str(node.attrs[0])))
         return hasher.combine("mul", [*operands, Bound(Term(factor, ()), ())], result)
