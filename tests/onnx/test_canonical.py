@@ -14,6 +14,12 @@ from onnx import helper as h
 from onnx import numpy_helper
 
 import onebyone
+from onebyone.axes import meanings
+from onebyone.axes.lift import lift
+from onebyone.axes.positional import Apply, Kind
+from onebyone.dialects.onnx.read.attributes import Attributes
+from onebyone.dialects.onnx.read.reader import Reader
+from onebyone.dialects.onnx.read.table import TABLE, infer_shapes
 from onebyone.dialects.onnx.run.form import canonical_form
 from tests.onnx.graph_check import run
 
@@ -404,3 +410,43 @@ def test_integers_for_one_axis_hash_equally_in_any_shape() -> None:
     column = model([("Mod", "x n", "y")], {"n": numbers.reshape(4, 1)}, {"x": x})
     row = model([("Mod", "x n", "y")], {"n": numbers}, {"x": x})
     assert hashes(turned) == hashes(column) != hashes(row)
+
+
+def _bounded(turned: bool, end: str) -> onnx.ModelProto:
+    """Rows of ``x`` up to a number that is known at run time only."""
+    inputs = {"x": X44, "e": ints(3), "f": ints(3)}
+    if not turned:
+        return model([("Slice", f"x s {end} a", "y")], {"s": ints(0), "a": ints(0)}, inputs)
+    lines = [("Transpose", "x", "t"), ("Slice", f"t s {end} a", "u"), ("Transpose", "u", "y")]
+    return model(lines, {"s": ints(0), "a": ints(1)}, inputs)
+
+
+def test_a_length_is_known_by_what_determines_it() -> None:
+    assert hashes(_bounded(True, "e")) == hashes(_bounded(False, "e"))
+    assert hashes(_bounded(False, "f")) != hashes(_bounded(False, "e"))
+
+
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "GlobalMaxPool"])
+def test_a_pool_of_one_element_changes_nothing(op: str) -> None:
+    x = X44.reshape(4, 4, 1, 1)
+    pooled = model([("Abs", "x", "a"), (op, "a", "p"), ("Neg", "p", "y")], {}, {"x": x})
+    assert hashes(pooled) == hashes(model([("Abs", "x", "a"), ("Neg", "a", "y")], {}, {"x": x}))
+
+
+def _careless(reader: Reader, node: ir.Node, given: Attributes) -> Apply:
+    return meanings.pointwise("thresholdedrelu", [2])
+
+
+def test_a_row_that_forgets_an_attribute_leaves_it_to_the_body() -> None:
+    """But an attribute that no definition has is not understood at all."""
+    table = {**TABLE, ("", "ThresholdedRelu"): _careless}
+
+    def kinds(proto: onnx.ModelProto) -> list[Kind]:
+        loaded = ir.from_proto(proto)
+        infer_shapes(loaded)
+        return [node.kind for node in lift(Reader(loaded, table).read()).nodes]
+
+    assert kinds(one("ThresholdedRelu", {}, "x")) == [Kind.POINTWISE]
+    spelled = kinds(one("ThresholdedRelu", {}, "x", alpha=2.0))
+    assert len(spelled) > 1 and Kind.OPAQUE not in spelled
+    assert kinds(one("ThresholdedRelu", {}, "x", beta=2.0)) == [Kind.OPAQUE]

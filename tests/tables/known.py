@@ -49,9 +49,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
     "onnx/semantics/elementwise.py:_shrink: with a negative lambd the lower bound comes first": (
         ("onnx Shrink", "misread", "1 lambd=-1.0"),
     ),
-    "onnx/read/axis.py:slice_: a size that is not known is named after the node's result": (
-        ("onnx Slice", "unproved", "*"),
-    ),
     "onnx/semantics/linear.py: FusedMatMul ignores transBatchA and transBatchB": (
         ("onnx com.microsoft.FusedMatMul", "misread", "1 *"),
     ),

@@ -84,7 +84,7 @@ def words(size: Size) -> list[str]:
     return [
         word
         for symbol in size.symbols
-        for word in re.split(r"[()+*/ -]+", symbol)
+        for word in re.split(r"[][:()+*/ -]+", symbol)
         if word and not word.isdigit()
     ]
 

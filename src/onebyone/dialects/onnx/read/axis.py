@@ -11,9 +11,10 @@ from onebyone.axes import meanings
 from onebyone.axes import meanings_axis as mean
 from onebyone.axes.positional import Meaning, Regroup, Unknown
 from onebyone.axes.sizes import ONE, Size
+from onebyone.dialects.onnx.bodies import Key
 from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.layout import static_shape
-from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, Reading
+from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
 from onebyone.dialects.onnx.read.shape_values import Contents, minus
 
 _UNKNOWN = Unknown("a shape is not known")
@@ -48,13 +49,32 @@ def slice_(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Readin
             size = static[axis]
         elif starts is not None and ends is not None and step is not None:
             size = _sliced(shape[axis], starts[number], ends[number], step)
-        after[axis] = size or Size(1, (f"{node.outputs[0].name}.{axis}",))
+        after[axis] = size or Size(1, (_unknown(node, shape[axis], starts, ends, number, step),))
     if all(after[a] == shape[a] and step == 1 for a, step in zip(where, steps, strict=True)):
         return Reading(Regroup(), shape)
     known = tuple(_clamped(e, shape[a]) for e, a in zip(ends or (), where, strict=False))
     strides = tuple(step for step in steps if step is not None)
     meaning = mean.slice_(len(shape), after, starts, known if ends else None, strides)
     return meanings.pinned(meaning, len(node.inputs))
+
+
+def _unknown(
+    node: ir.Node,
+    size: Size,
+    starts: Contents | None,
+    ends: Contents | None,
+    number: int,
+    step: int | None,
+) -> str:
+    """A symbol for the length of a slice, named by all that determines it.
+
+    So it is the same whatever the layout of the data, and whatever the name of the result.
+    """
+    start, end = (
+        bounds[number] if bounds and number < len(bounds) else f"{bound and bound.name}.{number}"
+        for bounds, bound in zip((starts, ends), [*node.inputs, None, None][1:3], strict=True)
+    )
+    return f"({size}[{start}:{end}:{step}])"
 
 
 def _clamped(end: Size, size: Size) -> Size:

@@ -21,7 +21,7 @@ from onebyone.axes.positional import (
     Unknown,
 )
 from onebyone.axes.sizes import Size
-from onebyone.dialects.onnx.bodies import ONNX_DOMAINS
+from onebyone.dialects.onnx.bodies import Key, key_of
 from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.bodies import Speller
 from onebyone.dialects.onnx.read.fold import Folder
@@ -38,8 +38,6 @@ class Reading:
         self.shape = shape
 
 
-# (domain, operator); ONNX's own domain is "".
-Key = tuple[str, str]
 Handler = Callable[["Reader", ir.Node, Attributes], "Reading | Meaning | list[Operation]"]
 
 
@@ -147,7 +145,7 @@ class Reader:
         )
         if integral and node.op_type not in ("Shape", "Size"):
             return Reading(Unknown("shape arithmetic"))
-        handler = self._table.get(self.key(node))
+        handler = self._table.get(key_of(node))
         if handler is None:
             return self._body(node)
         given = Attributes(node, self._opsets)
@@ -157,6 +155,10 @@ class Reader:
         name = None if described else given.unread()
         if name is None:
             return reading
+        # What an official body means is all that the operator's definition says.
+        spelled = self._body(node) if given.is_defined(name) else None
+        if isinstance(spelled, list):
+            return spelled
         reason = f"attribute {name} of {node.op_type} is not known"
         return Reading(Unknown(reason), None if isinstance(reading, list) else reading.shape)
 
@@ -189,10 +191,6 @@ class Reader:
         for operation in operations:
             operation.calls = (call, *operation.calls)
         return operations
-
-    def key(self, node: ir.Node) -> Key:
-        """The key of a node in the table."""
-        return ("" if node.domain in ONNX_DOMAINS else node.domain, node.op_type)
 
     def result(self, node: ir.Node, shape: Shape | None) -> Tensor:
         """The tensor of the one result of a node that is read as its parts."""
