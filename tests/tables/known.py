@@ -32,11 +32,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
         ("aten div", "certified", "1 swapped self other"),
         ("aten hardtanh", "certified", "1 min_val=0"),
     ),
-    "layout/forms.py:choose: a group norm in a moved order is offered no form at all": (
-        ("onnx GroupNormalization", "refused", "0 layers"),
-        ("onnx GroupNormalization", "refused", "2 layers"),
-        ("aten group_norm", "refused", "0 *"),
-    ),
     "kernels: an extremum over nothing or one element counts as a nonlinear function": (
         ("onnx ReduceMax", "unproved", "4 order (2, 0, 1) field"),
         ("onnx ReduceMax", "unproved", "6 order (2, 0, 1) field"),
