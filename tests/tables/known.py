@@ -67,11 +67,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
         ("aten any", "misread", "4 dim=[]"),
         ("aten any", "misread", "5 dim=[]"),
     ),
-    "aten/write/express.py:_conv: a bias narrower than the channels of the convolution is not spread": (
-        ("aten conv_transpose1d", "refused", "1 layers"),
-        ("aten conv_transpose2d", "refused", "1 *"),
-        ("aten conv_transpose3d", "refused", "1 layers"),
-    ),
     "aten/semantics/reductions.py: dtype is not applied to the operand": (
         ("aten cumsum", "misread", "0 dtype=torch.int64"),
         ("aten prod", "misread", "0 dtype=torch.int64"),
