@@ -450,3 +450,20 @@ def test_a_row_that_forgets_an_attribute_leaves_it_to_the_body() -> None:
     spelled = kinds(one("ThresholdedRelu", {}, "x", alpha=2.0))
     assert len(spelled) > 1 and Kind.OPAQUE not in spelled
     assert kinds(one("ThresholdedRelu", {}, "x", beta=2.0)) == [Kind.OPAQUE]
+
+
+@pytest.mark.parametrize("op", ["ReduceMax", "ReduceMean", "ReduceProd", "ReduceSum"])
+def test_axes_may_go_at_once_or_one_after_the_other(op: str) -> None:
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    axes = {"a": ints(0), "b": ints(1), "c": ints(0, 2), "d": ints(2)}
+    keep = {"keepdims": 0}
+
+    def reduced(*lines: tuple[Any, ...]) -> tuple[str, ...]:
+        used = {name: axes[name] for line in lines for name in line[1].split() if name in axes}
+        return hashes(model(list(lines), used, {"x": x}))
+
+    once = reduced((op, "x c", "y", keep))
+    assert once == reduced((op, "x d", "m", keep), (op, "m a", "y", keep))
+    assert once == reduced((op, "x a", "m", keep), (op, "m b", "y", keep))
+    assert once != reduced((op, "x a", "m", keep), (op, "m a", "y", keep))
+    assert once != reduced(("ReduceMin", "x d", "m", keep), (op, "m a", "y", keep))

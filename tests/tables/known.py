@@ -38,9 +38,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
         ("onnx ReduceMin", "unproved", "4 order (2, 0, 1) field"),
         ("onnx ReduceMin", "unproved", "6 order (2, 0, 1) field"),
     ),
-    "onnx/write: a Reshape below opset 5 is given its shape as an operand": (
-        ("onnx Reshape", "broken", "5 order (2, 0, 1)"),
-    ),
     "onnx/semantics/elementwise.py:_shrink: with a negative lambd the lower bound comes first": (
         ("onnx Shrink", "misread", "1 lambd=-1.0"),
     ),
@@ -73,10 +70,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
         ("aten prod", "misread", "2 dtype=torch.int64"),
         ("aten sum", "misread", "0 dtype=torch.int64"),
         ("aten sum", "misread", "2 dtype=torch.int64"),
-    ),
-    "axes/primitives.py: a product over several axes and one axis after the other are unlike": (
-        ("aten prod", "unproved", "0 order (2, 0, 1) structure"),
-        ("aten prod", "unproved", "1 order (2, 0, 1) structure"),
     ),
     "aten/semantics/attention.py: is_causal is ignored beside a mask": (
         ("aten scaled_dot_product_attention", "misread", "2 is_causal=True"),

@@ -72,8 +72,7 @@ class Writer:
 
     def reshaped(self, value: Value, tensor: ir.Value, source: Form, form: Form) -> ir.Value:
         """A new Reshape."""
-        shape = self._sizes.reshape(value, source, form)
-        return annotated(self._build.op("Reshape", [tensor, shape], like=value), value, form)
+        return annotated(self._sizes.reshaped(value, tensor, source, form), value, form)
 
     def permuted(self, value: Value, tensor: ir.Value, order: list[int], form: Form) -> ir.Value:
         """A new Transpose."""
