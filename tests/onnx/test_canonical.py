@@ -467,3 +467,27 @@ def test_axes_may_go_at_once_or_one_after_the_other(op: str) -> None:
     assert once == reduced((op, "x a", "m", keep), (op, "m b", "y", keep))
     assert once != reduced((op, "x a", "m", keep), (op, "m a", "y", keep))
     assert once != reduced(("ReduceMin", "x d", "m", keep), (op, "m a", "y", keep))
+
+
+def test_empty_parts_are_none() -> None:
+    """Bodies with a fixed number of parts have empty ones, as RotaryEmbedding's."""
+    split = ("Split", "x l", "u v", {"axis": 1})
+    joined = ("Concat", "v b", "y", {"axis": 1})
+    apart = model([split, ("Abs", "u", "b"), joined], {"l": ints(4, 0)})
+    assert hashes(apart) == hashes(model([("Abs", "x", "y")]))
+    assert not canonical_form(ir.from_proto(apart)).opaque
+    beside = [split, ("Abs", "u", "b"), ("Concat", "b v x", "y", {"axis": 1})]
+    plain = [("Abs", "x", "b"), ("Concat", "b x", "y", {"axis": 1})]
+    assert hashes(model(beside, {"l": ints(4, 0)})) == hashes(model(plain))
+    converted = onebyone.convert(model(beside, {"l": ints(4, 0)}), "conv", check=True)
+    assert converted.certificate is not None and converted.certificate.exit_code == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_a_body_that_mixes_types_is_not_used(dtype: Any) -> None:
+    """MeanVarianceNormalization's has a constant of float32: for halves it is no valid model."""
+    x = X44.astype(dtype).reshape(1, 4, 2, 2)
+    form = canonical_form(
+        ir.from_proto(model([("MeanVarianceNormalization", "x", "y")], {}, {"x": x}))
+    )
+    assert form.opaque == (["MeanVarianceNormalization"] if dtype == np.float16 else [])

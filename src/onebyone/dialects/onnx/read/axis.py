@@ -9,9 +9,9 @@ import onnx_ir as ir
 
 from onebyone.axes import meanings
 from onebyone.axes import meanings_axis as mean
-from onebyone.axes.positional import Meaning, Regroup, Unknown
+from onebyone.axes.positional import Meaning, Operation, Regroup, Unknown
 from onebyone.axes.sizes import ONE, Size
-from onebyone.dialects.onnx.bodies import Key
+from onebyone.dialects.onnx.bodies import Key, key_of
 from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.layout import static_shape
 from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
@@ -103,8 +103,8 @@ def _sliced(size: Size, start: Size, end: Size, step: int) -> Size | None:
     return minus(end, start) if end.symbols else None
 
 
-def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
-    """Parts along one axis."""
+def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | list[Operation]:
+    """Parts along one axis; a part that is all of it is no part."""
     shape = reader.shape(node.inputs[0])
     if not shape:
         return _UNKNOWN
@@ -118,12 +118,37 @@ def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
             return Unknown("Split of an axis whose size is not known")
         each = -(-total // count)
         lengths = [min(each, total - i * each) for i in range(count)]
+    filled = [number for number, length in enumerate(lengths) if length]
+    if len(filled) == 1 and len(lengths) > 1:
+        empty = (value for number, value in enumerate(node.outputs) if number not in filled)
+        if any(not _is_joined(node, value, axis, len(shape)) for value in empty):
+            return Unknown("Split with an empty part")
+        # All of the operand: a Concat leaves the empty parts out.
+        data = node.inputs[0]
+        assert data is not None
+        nothing = (*shape[:axis], Size(0), *shape[axis + 1 :])
+        results = [
+            reader.result(node, shape if length else nothing, number)
+            for number, length in enumerate(lengths)
+        ]
+        return [Operation(None, Regroup(), (reader.tensor(data),), (results[filled[0]],))]
     meaning = mean.split(len(shape), axis, [Size(length) for length in lengths])
     return meanings.pinned(meaning, len(node.inputs))
 
 
-def concat(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
-    """Operands side by side along one axis."""
+def _is_joined(node: ir.Node, value: ir.Value, axis: int, rank: int) -> bool:
+    """Whether all that reads a result of ``node`` puts it beside others along ``axis``."""
+
+    def joins(user: ir.Node) -> bool:
+        place = user.attributes.get("axis")
+        same = place is not None and place.as_int() % rank == axis and user.graph is node.graph
+        return same and key_of(user) == ("", "Concat")
+
+    return not value.is_graph_output() and all(joins(use.node) for use in value.uses())
+
+
+def concat(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | list[Operation]:
+    """Operands side by side along one axis; the empty ones are left out."""
     shapes = [reader.shape(v) for v in node.inputs]
     if any(not shape for shape in shapes):
         return _UNKNOWN
@@ -136,7 +161,17 @@ def concat(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     for shape in shapes:
         assert shape is not None
         total = minus(total, Size(-shape[axis].coefficient, shape[axis].symbols))
-    return mean.concat(rank, axis, len(shapes), total)
+    inputs = [reader.tensor(value) for value in node.inputs if value is not None]
+    filled = [t for t in inputs if t.shape is not None and t.shape[axis].known != 0]
+    if len(filled) == len(shapes) or not filled:
+        return mean.concat(rank, axis, len(shapes), total)
+    before = filled[0].shape
+    assert before is not None
+    result = reader.result(node, (*before[:axis], total, *before[axis + 1 :]))
+    if len(filled) == 1:
+        return [Operation(None, Regroup(), (filled[0],), (result,))]
+    meaning = mean.concat(rank, axis, len(filled), total)
+    return [Operation(node, meaning, tuple(filled), (result,))]
 
 
 def pad(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:

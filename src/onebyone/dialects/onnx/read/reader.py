@@ -192,9 +192,9 @@ class Reader:
             operation.calls = (call, *operation.calls)
         return operations
 
-    def result(self, node: ir.Node, shape: Shape | None) -> Tensor:
-        """The tensor of the one result of a node that is read as its parts."""
-        value = node.outputs[0]
+    def result(self, node: ir.Node, shape: Shape | None, number: int = 0) -> Tensor:
+        """The tensor of a result of a node that is read as its parts."""
+        value = node.outputs[number]
         data = node.inputs[0]
         assert data is not None
         dtype = self.tensor(data).dtype
