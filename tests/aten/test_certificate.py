@@ -260,6 +260,19 @@ class Applied(nn.Module):
         return self.fn(*args)
 
 
+def test_grouped_attention_of_no_tokens() -> None:
+    """What has no elements has no axes that its parts could share."""
+
+    def attend(q: torch.Tensor) -> torch.Tensor:
+        k = q[:, :1]
+        return nn.functional.scaled_dot_product_attention(q, k, k, enable_gqa=True)
+
+    empty = export(Applied(attend).eval(), (torch.randn(1, 2, 0, 4),))
+    assert (
+        onebyone.verify(empty, onebyone.convert(empty).model)["structure"].verdict is Verdict.PROVED
+    )
+
+
 def test_attention_of_a_negative_scale() -> None:
     def scaled(scale: float) -> ExportedProgram:
         def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

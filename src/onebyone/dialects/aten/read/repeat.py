@@ -35,9 +35,6 @@ def repeat(reader: Reader, node: fx.Node, given: Arguments) -> Reading | list[Op
     else:
         wanted = [size_argument(n) for n in given["dims" if name == "tile" else "repeats"]]
         counts = [Size(1)] * (rank - len(wanted)) + wanted
-    if any(size.known == 0 for size in (*counts, *x.shape)):
-        # Nothing is left to be split into copies and elements.
-        return Unknown("a repetition of nothing, or no repetition")
     extra = len(counts) - rank
     own = [*[Size(1)] * extra, *x.shape]
     labels: list[Position] = []

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onebyone.axes.meanings import is_described, label_shape
+from onebyone.axes.parts import without_elements
 from onebyone.axes.positional import (
     Apply,
     Call,
@@ -150,6 +151,8 @@ class Reader:
             return self._body(node)
         given = Attributes(node, self._opsets)
         answer = handler(self, node, given)
+        if isinstance(answer, list) and without_elements(answer):
+            answer = Unknown("a tensor without elements")
         reading = answer if isinstance(answer, Reading | list) else Reading(answer)
         described = isinstance(reading, Reading) and is_described(reading.meaning)
         name = None if described else given.unread()
