@@ -192,6 +192,8 @@ SPECIMENS: dict[str, list[OnnxNode]] = {
         s("Gemm", f(3, 3), f(3, 3, seed=2), f(3, 3, seed=4)),
         s("Gemm", f(2, 4), w(4, 3), k(0.7, F)),
     ],
+    # onnxruntime has it up to opset 21.
+    "GlobalLpPool": [s("GlobalLpPool", IMAGE, opset=21), s("GlobalLpPool", IMAGE, p=1, opset=21)],
     "Greater": _both("Greater"),
     "GreaterOrEqual": _both("GreaterOrEqual"),
     "GroupNormalization": [

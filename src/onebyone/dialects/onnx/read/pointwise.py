@@ -181,6 +181,16 @@ def global_pool(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | R
     return meanings.reduce(GLOBAL_POOL[node.op_type], rank, range(2, rank), keep=True)
 
 
+def global_norm(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Reading:
+    """GlobalLpPool: the p-norm over the spatial axes."""
+    shape, order = reader.shape(node.inputs[0]), given.integer("p", 2)
+    if shape is None or len(shape) < 3:
+        return _UNKNOWN
+    if order not in (1, 2) or all(size.is_one for size in shape[2:]):
+        return Unknown(f"a {order}-norm that no reduction is")
+    return meanings.reduce(f"l{order}", len(shape), range(2, len(shape)), keep=True)
+
+
 TABLE: dict[Key, Handler] = {
     **dict.fromkeys(POINTWISE, pointwise),
     **{("", name): reduce for name in REDUCE},
@@ -189,4 +199,5 @@ TABLE: dict[Key, Handler] = {
     **{("", name): global_pool for name in GLOBAL_POOL},
     ("", "CumSum"): cumsum,
     ("", "Dropout"): dropout,
+    ("", "GlobalLpPool"): global_norm,
 }

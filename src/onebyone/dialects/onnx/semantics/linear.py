@@ -145,6 +145,14 @@ def _global_pool(kernel: Callable[..., Tensor]) -> Operator:
     return lambda ar, call, x: kernel(ar, x, axes=tuple(range(2, x.ndim)))
 
 
+def _global_norm(ar: Arithmetic, call: Call, x: Any) -> Tensor:
+    order = call.get("p", 2)
+    if order not in (1, 2):
+        raise UnsupportedError(f"GlobalLpPool of order {order}")
+    kernel = lines.l1 if order == 1 else lines.l2
+    return kernel(ar, x, axes=tuple(range(2, x.ndim)))
+
+
 def _blocked(parameter: Any, x: Any, axis: int, block: int) -> Callable[[Array], Array]:
     """How a scale or zero point comes to a shape that broadcasts against ``x``."""
     if parameter.size == 1:
@@ -187,6 +195,7 @@ TABLE: Table = {
     ("", "Einsum"): _einsum,
     ("", "Gemm"): _gemm,
     ("", "GlobalAveragePool"): _global_pool(lines.mean),
+    ("", "GlobalLpPool"): _global_norm,
     ("", "GlobalMaxPool"): _global_pool(lines.largest),
     ("", "LpPool"): _lp_pool,
     ("", "MatMul"): row(products.matmul),
