@@ -263,7 +263,6 @@ onnx ReverseSequence: 0 1
 onnx Scatter: 0
 onnx ScatterElements: 0 1
 onnx ScatterND: 0 1
-onnx SimplifiedLayerNormalization: 0
 onnx Softmax: 2
 onnx SpaceToDepth: 0
 onnx Tile: 0 1
@@ -271,10 +270,8 @@ onnx TopK: 0 1
 onnx Trilu: 0 1
 onnx Upsample: 0
 onnx com.microsoft.BiasGelu: 0
-onnx com.microsoft.FastGelu: 0 1
+onnx com.microsoft.FastGelu: 0
 onnx com.microsoft.FusedMatMul: 0 1
-onnx com.microsoft.Gelu: 0
-onnx com.microsoft.QuickGelu: 0
 onnx com.microsoft.SimplifiedLayerNormalization: 0
 """
 
