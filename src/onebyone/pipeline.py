@@ -40,7 +40,7 @@ class Planned:
     def report(self, written: Written[Any] | None = None) -> Report:
         """What was, or would be, done."""
         moves = remaining_moves(self.plan)
-        transposes = transposes_before(self.lifted.graph)
+        transposes = transposes_before(self.plan.graph)
         after = None
         if written is not None:
             left = _matrix_products(layer.after for layer in self.layers if layer.case)

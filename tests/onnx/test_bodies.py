@@ -279,3 +279,34 @@ def test_what_torch_exports(name: str, to: str) -> None:
         assert operators(result).count("Conv") == layers
     else:
         assert "Attention" in operators(result)
+
+
+# ---- calls that stay ------------------------------------------------------------------------------
+
+
+def test_what_is_within_a_call_that_stays_decides_nothing_around_it() -> None:
+    """Orders within a body that is not written move nothing around it, and cost nothing."""
+    (first, second), x = weights((8, 8), (8, 8)), random(2, 4, 3, 8)
+    places = np.array([[0, 1, 2]] * 2, np.int64)
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["p"], name="first"),
+        helper.make_node("RotaryEmbedding", ["p", "cos", "sin", "places"], ["q"], name="turned"),
+        helper.make_node("MatMul", ["q", "b"], ["z"], name="second"),
+    ]
+    tables = {"cos": random(6, 4), "sin": random(6, 4, seed=2)}
+    constants = {"a": first, "b": second, "places": places, **tables}
+    report = onebyone.convert(build(nodes, {"x": x}, constants), "linear").report
+    assert report.after == report.before
+    assert not report.moves and report.cost == 0
+
+
+def test_a_body_of_views_alone_stays_one_node() -> None:
+    """DepthToSpace of opset 28 is two reshapes and a transpose: nothing is won by writing them."""
+    nodes = [
+        helper.make_node("DepthToSpace", ["x"], ["d"], name="shuffle", blocksize=2),
+        helper.make_node("Relu", ["d"], ["z"], name="act"),
+    ]
+    model = build(nodes, {"x": random(1, 8, 2, 3)}, {}, opset=28)
+    for to in WAYS:
+        result = onebyone.convert(model, to).model
+        assert [node.op_type for node in result.graph] == ["DepthToSpace", "Relu"]

@@ -348,10 +348,11 @@ def test_the_fused_attention_stays_where_nothing_moves() -> None:
     ]
     constants = {name: small(4, 4) for name in ("wq", "wk", "wo")}
     proto = model(nodes, constants, [value("x", [1, 3, 4])], opset=23)
-    for to, fused, converted in (("conv", False, 3), ("linear", True, 0)):
+    for to, converted in (("conv", 3), ("linear", 0)):
         done = onebyone.convert(proto, to)
         result = ir.to_proto(done.model)
-        assert ("Attention-a" in [n.name for n in result.graph.node]) == fused
+        # Spelled out it would cost as many moves.
+        assert "Attention-a" in [n.name for n in result.graph.node]
         assert done.report.count("converted") == converted
 
 

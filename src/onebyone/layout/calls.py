@@ -1,9 +1,10 @@
 """Calls that stay calls: native nodes that were read through their bodies and need not change.
 
 The first stage of planning sees a call's parts as if they stood in the model. But a call hides
-how its parts do it: it may stay, whatever orders were chosen within, if it then costs no more
-moves around it than its parts would cost spelled out. Only where a layer of its body changes its
-form it must be spelled out.
+how its parts do it: it may stay, whatever orders were chosen within, if the model around it then
+costs no more moves than with its parts spelled out. That is planned anew, with the calls that stay
+as opaque nodes, so that no order within a call decides what happens around it. Only where a layer
+of its body changes its form a call must be spelled out.
 """
 
 from __future__ import annotations
@@ -12,44 +13,27 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from onebyone.axes.graph import AxisGraph, Node, Order, Relayout, Use, Value, order_of
+from onebyone.axes.graph import AxisGraph, Form, Node, Order, Relayout, Use, Value, order_of
 from onebyone.axes.positional import Call, Kind, Tensor
 from onebyone.layout.solve import Variant
-from onebyone.layout.variants import native
 
 _Place = tuple[Value, Order]
+_STAYS = "it stays a call"
 
 
-def keep_calls(
+def staying(
     graph: AxisGraph,
     orders: Mapping[Node, Variant],
     changes: Callable[[Node], bool],
     price: Callable[[Value], float],
-) -> tuple[AxisGraph, dict[Node, Variant]]:
-    """The graph with each call that stays as one opaque node, and the variants of its nodes.
+) -> list[set[Call]]:
+    """Sets of calls that may stay together, to be planned and compared; most calls first.
 
     Args:
         graph: the model.
-        orders: the variant of each node, as orders of axes.
+        orders: the variant of each node, as orders of axes, where no call stays.
         changes: whether a node changes its form, so that its call must be spelled out.
         price: what it costs to move a value.
-    """
-    if not graph.calls:
-        return graph, dict(orders)
-    kept = _kept(graph, orders, changes, price)
-    return _collapsed(graph, orders, kept)
-
-
-def _kept(
-    graph: AxisGraph,
-    orders: Mapping[Node, Variant],
-    changes: Callable[[Node], bool],
-    price: Callable[[Value], float],
-) -> set[Call]:
-    """The better of two searches: spell out from all calls, or keep from none.
-
-    The first finds calls that only pay together, the second never costs more moves than the parts
-    that were planned.
     """
     members: dict[Call, list[Node]] = {}
     outer: dict[Call, tuple[Call, ...]] = {}
@@ -62,6 +46,7 @@ def _kept(
         for call, around in outer.items()
         if _is_plain(graph, call) and not any(map(changes, members[call]))
     }
+    every = {call for call, around in free.items() if not free.keys() & set(around)}
     # Calls around come first: where one stays, those within it do not matter.
     order = sorted(free, key=lambda call: len(free[call]))
     ledgers = [_Ledger(graph, orders, members, price) for _ in range(2)]
@@ -78,7 +63,8 @@ def _kept(
     for call in order:
         if not keeping.kept.intersection(free[call]) and keeping.switch(call) > 0:
             keeping.switch(call)
-    return min(ledgers, key=lambda ledger: ledger.total).kept
+    best = min(ledgers, key=lambda ledger: ledger.total).kept
+    return [every, best] if best != every else [every]
 
 
 def _is_plain(graph: AxisGraph, call: Call) -> bool:
@@ -155,23 +141,21 @@ class _Ledger:
         return [(use.value, order) for use, order in zip(node.results, orders, strict=True)]
 
 
-def _collapsed(
-    graph: AxisGraph, orders: Mapping[Node, Variant], kept: set[Call]
-) -> tuple[AxisGraph, dict[Node, Variant]]:
-    """Each kept call as one node; a call of which only a change of form is left, as that."""
+def collapsed(graph: AxisGraph, kept: set[Call]) -> AxisGraph:
+    """The graph with each kept call as one opaque node, and each that only changes a form as that.
+
+    Nothing of ``graph`` changes; `settle` says the rest once it is certain.
+    """
+    views = {call: view for call in graph.calls if (view := _view(graph, call))}
     nodes: list[Node] = []
-    whole: dict[Call, Node] = {}
+    whole: set[Call] = set()
     for node in graph.nodes:
-        call = next((call for call in node.calls if call in kept), None)
+        call = next((call for call in node.calls if call in kept or call in views), None)
         if call is None:
             nodes.append(node)
-        elif call not in whole:
-            whole[call] = _opaque(graph, call, node)
-            nodes.append(whole[call])
-    for number, node in enumerate(nodes):
-        node.number = number
-    full = {call for node in graph.nodes for call in node.calls}
-    views = {call: v for call in graph.calls if call not in full and (v := _view(graph, call))}
+        elif call not in views and call not in whole:
+            whole.add(call)
+            nodes.append(_opaque(graph, call, node))
     relayouts: list[Relayout] = []
     for relayout in graph.relayouts:
         first = next((c for c in relayout.calls if c in kept or c in views), None)
@@ -179,8 +163,36 @@ def _collapsed(
             relayouts.append(relayout)
         elif first in views and relayout.target is first.outputs[0]:
             relayouts.append(views[first])
-    picked = {node: orders[node] if node in orders else native(node) for node in nodes}
-    return replace(graph, nodes=nodes, relayouts=relayouts), picked
+    yielded = {use.value for node in nodes for use in node.results}
+    values = [value for value in graph.values if value.producer is None or value in yielded]
+    left = {*values}
+    shown = {tensor: view for tensor, view in graph.views.items() if view.value in left}
+    return replace(graph, nodes=nodes, relayouts=relayouts, values=values, views=shown)
+
+
+def settle(graph: AxisGraph) -> Callable[[], None]:
+    """Sets, in place, that calls which stay yield their results, first met in the results' forms.
+
+    Returns:
+        Takes it back.
+    """
+    before: list[tuple[Value, Form, Tensor, Node | None]] = []
+    for number, node in enumerate(graph.nodes):
+        node.number = number
+        if node.reason != _STAYS:
+            continue
+        call: Call = node.attrs[0]  # pyright: ignore[reportAssignmentType]
+        tensors = {graph.views[tensor].value: tensor for tensor in call.outputs}
+        for use in node.results:
+            value = use.value
+            before.append((value, value.native, value.tensor, value.producer))
+            value.native, value.tensor, value.producer = use.form, tensors[value], node
+
+    def undo() -> None:
+        for value, native, tensor, producer in before:
+            value.native, value.tensor, value.producer = native, tensor, producer
+
+    return undo
 
 
 def _opaque(graph: AxisGraph, call: Call, first: Node) -> Node:
@@ -188,28 +200,25 @@ def _opaque(graph: AxisGraph, call: Call, first: Node) -> Node:
     for tensor in call.inputs:
         view = None if tensor is None else graph.views.get(tensor)
         operands.append(None if view is None else Use(view.value, (), view.form))
-    node = Node(
-        number=first.number,
-        kind=Kind.OPAQUE,
-        fn="opaque",
-        operands=tuple(operands),
-        results=(),
-        pinned=frozenset(range(len(operands))),
-        natives=(call.native,),
-        reason="it stays a call",
-        calls=first.calls[: first.calls.index(call)],
-    )
     results: list[Use] = []
     for tensor in call.outputs:
         view = graph.views[tensor]
         producer = view.value.producer
-        if producer is None or call not in producer.calls:
-            continue  # an input or a constant, handed on
-        # The first form that is met is now that of the call's result.
-        view.value.native, view.value.tensor, view.value.producer = view.form, tensor, node
-        results.append(Use(view.value, (), view.form))
-    node.results = tuple(results)
-    return node
+        if producer is not None and call in producer.calls:
+            results.append(Use(view.value, (), view.form))
+        # Else an input or a constant is handed on.
+    return Node(
+        number=first.number,
+        kind=Kind.OPAQUE,
+        fn="opaque",
+        operands=tuple(operands),
+        results=tuple(results),
+        attrs=(call,),
+        pinned=frozenset(range(len(operands))),
+        natives=(call.native,),
+        reason=_STAYS,
+        calls=first.calls[: first.calls.index(call)],
+    )
 
 
 def _view(graph: AxisGraph, call: Call) -> Relayout | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from onebyone.axes.graph import AxisGraph, Form, Node, Order, Value, order_of
 from onebyone.axes.natives import Natives
 from onebyone.axes.sizes import Size, product
-from onebyone.layout.calls import keep_calls
+from onebyone.layout.calls import collapsed, settle, staying
 from onebyone.layout.contraction import batch_axes
 from onebyone.layout.cost import move_cost, size_in_bytes
 from onebyone.layout.form_candidates import Move
@@ -57,28 +57,63 @@ def make_plan(
         kept: FC layers that must keep their form.
         seconds: time limit of the solver; a smaller gap may be left where it strikes.
     """
+    stage = _stage(graph, target, natives, kept, seconds * 0.7)
+    if graph.calls:
+        stage = _with_calls(stage, target, natives, kept, seconds * 0.7)
+    shown, picked = stage.graph, stage.picked
+    settle(shown)
+    moves = _moves(shown, picked)
+    formed = choose_forms(shown, stage.orders, picked, moves, seconds * 0.3)
+    for node in graph.nodes:
+        if node not in picked:
+            # Within a call that stays: it is as it was.
+            forms = tuple(None if use is None else use.form for use in node.operands)
+            written = tuple(use.form for use in node.results)
+            formed.nodes[node] = Variant(native(node).tag, forms, written)
+    return Plan(shown, target, picked, formed, stage.solution, kept)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The first stage: an order of axes for every value where it is written and read."""
+
+    graph: AxisGraph
+    orders: Orders
+    picked: dict[Node, Variant]
+    solution: Solution
+
+
+def _stage(
+    graph: AxisGraph, target: Target, natives: Natives, kept: dict[Node, str], seconds: float
+) -> _Stage:
     orders = Orders(graph, target, batch_axes(graph), kept, natives)
     options = [variants(orders, node) for node in graph.nodes]
-    problem = _order_problem(graph, target, options)
-    solution = solve(problem, seconds=seconds * 0.7, negligible=1.0)
+    solution = solve(_order_problem(graph, target, options), seconds=seconds, negligible=1.0)
     picked = {
         node: candidates[k]
         for node, candidates, k in zip(graph.nodes, options, solution.picked, strict=False)
     }
-    shown, picked = keep_calls(
-        graph,
-        picked,
-        changes=lambda node: not _keeps_form(node, picked[node], natives),
+    return _Stage(graph, orders, picked, solution)
+
+
+def _with_calls(
+    free: _Stage, target: Target, natives: Natives, kept: dict[Node, str], seconds: float
+) -> _Stage:
+    """The cheapest plan in which calls stay; of equal ones that with the most calls."""
+    sets = staying(
+        free.graph,
+        free.picked,
+        changes=lambda node: not _keeps_form(node, free.picked[node], natives),
         price=lambda value: move_cost(value, target),
     )
-    moves = _moves(shown, picked)
-    formed = choose_forms(shown, orders, picked, moves, seconds * 0.3)
-    hidden = {node: native(node) for node in graph.nodes if node not in picked}
-    for node, variant in hidden.items():
-        forms = tuple(None if use is None else use.form for use in node.operands)
-        written = tuple(use.form for use in node.results)
-        formed.nodes[node] = Variant(variant.tag, forms, written)
-    return Plan(shown, target, picked, formed, solution, kept)
+    stages: list[_Stage] = []
+    for calls in sets:
+        shown = collapsed(free.graph, calls)
+        undo = settle(shown)
+        stages.append(_stage(shown, target, natives, kept, seconds))
+        undo()
+    # The first has the most calls; a solver's rounding is no reason to spell one out.
+    return min(stages, key=lambda stage: round(stage.solution.cost))
 
 
 def _keeps_form(node: Node, variant: Variant, natives: Natives) -> bool:
