@@ -30,7 +30,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
         ("aten __and__", "certified", "0 other=0"),
         ("aten clamp", "certified", "4 min=0"),
         ("aten div", "certified", "1 swapped self other"),
-        ("aten hardtanh", "certified", "1 min_val=0"),
     ),
     "layout/forms.py:choose: a group norm in a moved order is offered no form at all": (
         ("onnx GroupNormalization", "refused", "0 layers"),
@@ -52,9 +51,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
     "onnx/read/axis.py:slice_: a size that is not known is named after the node's result": (
         ("onnx Slice", "unproved", "*"),
     ),
-    "onnx/semantics/linear.py: FusedMatMul ignores transBatchA and transBatchB": (
-        ("onnx com.microsoft.FusedMatMul", "misread", "1 *"),
-    ),
     "onnx/semantics/norms.py: a row that no runtime has: the operator's domain is ai.onnx": (
         ("onnx com.microsoft.SimplifiedLayerNormalization", "specimen", "0"),
         ("onnx com.microsoft.SimplifiedLayerNormalization", "unrun", "0 *"),
@@ -67,12 +63,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
         ("aten _prelu_kernel", "unproved", "0 order (2, 0, 1) field"),
         ("aten prelu", "unproved", "0 order (2, 0, 1) field"),
     ),
-    "aten/run/interpreter.py:_typed: integers that were embedded as reals do not come back as integers": (
-        ("aten addcmul", "misread", "1 *"),
-        ("aten hardtanh", "misread", "1 *"),
-        ("aten relu6", "misread", "1 as it is"),
-        ("aten threshold", "misread", "1 *"),
-    ),
     "aten/semantics/reductions.py: an empty list of axes of all.dims and any.dims means none, not all": (
         ("aten all", "misread", "4 dim=[]"),
         ("aten all", "misread", "5 dim=[]"),
@@ -83,13 +73,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
         ("aten conv_transpose1d", "refused", "1 layers"),
         ("aten conv_transpose2d", "refused", "1 *"),
         ("aten conv_transpose3d", "refused", "1 layers"),
-    ),
-    "aten/semantics/reductions.py: dtype is not applied to the operand": (
-        ("aten cumsum", "misread", "0 dtype=torch.int64"),
-        ("aten prod", "misread", "0 dtype=torch.int64"),
-        ("aten prod", "misread", "2 dtype=torch.int64"),
-        ("aten sum", "misread", "0 dtype=torch.int64"),
-        ("aten sum", "misread", "2 dtype=torch.int64"),
     ),
     "axes/primitives.py: a product over several axes and one axis after the other are unlike": (
         ("aten prod", "unproved", "0 order (2, 0, 1) structure"),
@@ -111,9 +94,6 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
     "aten/semantics/attention.py: is_causal is ignored beside a mask": (
         ("aten scaled_dot_product_attention", "misread", "2 is_causal=True"),
         ("aten scaled_dot_product_attention", "misread", "3 is_causal=True"),
-    ),
-    "aten/semantics/elementwise.py:_softplus: the threshold is ignored": (
-        ("aten softplus", "misread", "0 *"),
     ),
     "aten/semantics/places.py: swapdims has dim0 and dim1, not axis0 and axis1": (
         ("aten swapdims", "misread", "0 as it is"),
