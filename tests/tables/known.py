@@ -36,24 +36,11 @@ _FAULTS: dict[str, tuple[Line, ...]] = {
         ("onnx GroupNormalization", "refused", "2 layers"),
         ("aten group_norm", "refused", "0 *"),
     ),
-    "kernels: an extremum over nothing or one element counts as a nonlinear function": (
-        ("onnx ReduceMax", "unproved", "4 order (2, 0, 1) field"),
-        ("onnx ReduceMax", "unproved", "6 order (2, 0, 1) field"),
-        ("onnx ReduceMin", "unproved", "4 order (2, 0, 1) field"),
-        ("onnx ReduceMin", "unproved", "6 order (2, 0, 1) field"),
-    ),
     "onnx/write: a Reshape below opset 5 is given its shape as an operand": (
         ("onnx Reshape", "broken", "5 order (2, 0, 1)"),
     ),
-    "onnx/semantics/elementwise.py:_shrink: with a negative lambd the lower bound comes first": (
-        ("onnx Shrink", "misread", "1 lambd=-1.0"),
-    ),
     "onnx/read/axis.py:slice_: a size that is not known is named after the node's result": (
         ("onnx Slice", "unproved", "*"),
-    ),
-    "onnx/semantics/norms.py: a row that no runtime has: the operator's domain is ai.onnx": (
-        ("onnx com.microsoft.SimplifiedLayerNormalization", "specimen", "0"),
-        ("onnx com.microsoft.SimplifiedLayerNormalization", "unrun", "0 *"),
     ),
     "aten/run/form.py:_told: opaque operands lose their places where one is read twice": (
         ("aten _native_batch_norm_legit_no_training", "confused", "0 *"),
@@ -295,7 +282,6 @@ onnx com.microsoft.FastGelu: 0 1
 onnx com.microsoft.FusedMatMul: 0 1
 onnx com.microsoft.Gelu: 0
 onnx com.microsoft.QuickGelu: 0
-onnx com.microsoft.SimplifiedLayerNormalization: 0
 """
 
 STAYS = {
