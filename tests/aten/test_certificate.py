@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -14,6 +15,7 @@ from torch.export import ExportedProgram
 import onebyone
 from onebyone.certify.certificate import Certificate, Verdict
 from onebyone.cli import run as command
+from onebyone.dialects.aten.run.form import canonical_form
 from tests import zoo
 from tests.aten import mutants
 from tests.aten.programs import export, program, relative_bound, run
@@ -217,3 +219,67 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert command(["verify", str(good), str(bad)]) == 1
     assert "first difference: conv2d" in capsys.readouterr().out
     assert command(["verify", str(good), str(zoo.path("encoder-layer"))]) == 0
+
+
+class Calls(nn.Module):
+    """A call of an operator that is not understood, which reads one of two operands twice."""
+
+    def __init__(self, first: bool) -> None:
+        super().__init__()
+        self.first = first
+
+    def forward(self, x: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        return x + torch.index_add(i, 0, j, i if self.first else j)
+
+
+def test_an_operand_that_is_read_twice_has_places() -> None:
+    """f(a, b, a) and f(a, b, b) have the same operands, each told once."""
+    args = (torch.ones(3), torch.tensor([2, 0, 1]), torch.tensor([1, 2, 0]))
+    left, right = (export(Calls(first).eval(), args) for first in (True, False))
+    assert canonical_form(left).opaque == ["index_add"]
+    assert canonical_form(left).outputs == canonical_form(left).outputs
+    assert canonical_form(left).outputs != canonical_form(right).outputs
+
+
+@pytest.mark.parametrize("copies", [0, 1, 2])
+def test_repetitions_have_a_form(copies: int) -> None:
+    """Also where nothing is left."""
+    repeats = [lambda x: x.repeat(1, copies), lambda x: x.repeat_interleave(copies, 1)]
+    repeats.append(lambda x: torch.tile(x, (copies, 1)))
+    for repeat in repeats:
+        found = export(Applied(repeat).eval(), (torch.randn(2, 3),))
+        assert canonical_form(found).outputs
+
+
+class Applied(nn.Module):
+    def __init__(self, fn: Callable[..., torch.Tensor]) -> None:
+        super().__init__()
+        self.fn = fn
+
+    def forward(self, *args: torch.Tensor) -> torch.Tensor:
+        return self.fn(*args)
+
+
+def test_grouped_attention_of_no_tokens() -> None:
+    """What has no elements has no axes that its parts could share."""
+
+    def attend(q: torch.Tensor) -> torch.Tensor:
+        k = q[:, :1]
+        return nn.functional.scaled_dot_product_attention(q, k, k, enable_gqa=True)
+
+    empty = export(Applied(attend).eval(), (torch.randn(1, 2, 0, 4),))
+    assert (
+        onebyone.verify(empty, onebyone.convert(empty).model)["structure"].verdict is Verdict.PROVED
+    )
+
+
+def test_attention_of_a_negative_scale() -> None:
+    def scaled(scale: float) -> ExportedProgram:
+        def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+            return nn.functional.scaled_dot_product_attention(q, k, v, scale=scale)
+
+        return export(Applied(attend).eval(), tuple(torch.randn(3, 1, 2, 4, 8).unbind()))
+
+    forms = {scale: canonical_form(scaled(scale)).outputs for scale in (-0.3, 0.3)}
+    assert forms[-0.3] == canonical_form(scaled(-0.3)).outputs != forms[0.3]
+    assert not canonical_form(scaled(-0.3)).opaque

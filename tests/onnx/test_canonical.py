@@ -14,6 +14,12 @@ from onnx import helper as h
 from onnx import numpy_helper
 
 import onebyone
+from onebyone.axes import meanings
+from onebyone.axes.lift import lift
+from onebyone.axes.positional import Apply, Kind
+from onebyone.dialects.onnx.read.attributes import Attributes
+from onebyone.dialects.onnx.read.reader import Reader
+from onebyone.dialects.onnx.read.table import TABLE, infer_shapes
 from onebyone.dialects.onnx.run.form import canonical_form
 from tests.onnx.graph_check import run
 
@@ -386,3 +392,102 @@ def test_forms_of_one_function_hash_equally() -> None:
         ),
     ]
     assert len({hashes(way) for way in ways}) == 1
+
+
+@pytest.mark.parametrize("op", ["Clip", "Trilu"])
+def test_absent_operands_at_the_end_may_be_written(op: str) -> None:
+    """Of operators that are understood, and of others."""
+    short, long = one(op, {}, "x"), one(op, {}, "x")
+    long.graph.node[0].input.append("")
+    assert hashes(short) == hashes(long)
+
+
+def test_integers_for_one_axis_hash_equally_in_any_shape() -> None:
+    """A list of integers counts as sizes; reshaped for a broadcast it is the same list."""
+    x, numbers = X44.astype(np.int64), ints(2, -3, 3, 5)
+    lines = [("Transpose", "x", "t"), ("Mod", "t n", "m"), ("Transpose", "m", "y")]
+    turned = model(lines, {"n": numbers}, {"x": x})
+    column = model([("Mod", "x n", "y")], {"n": numbers.reshape(4, 1)}, {"x": x})
+    row = model([("Mod", "x n", "y")], {"n": numbers}, {"x": x})
+    assert hashes(turned) == hashes(column) != hashes(row)
+
+
+def _bounded(turned: bool, end: str) -> onnx.ModelProto:
+    """Rows of ``x`` up to a number that is known at run time only."""
+    inputs = {"x": X44, "e": ints(3), "f": ints(3)}
+    if not turned:
+        return model([("Slice", f"x s {end} a", "y")], {"s": ints(0), "a": ints(0)}, inputs)
+    lines = [("Transpose", "x", "t"), ("Slice", f"t s {end} a", "u"), ("Transpose", "u", "y")]
+    return model(lines, {"s": ints(0), "a": ints(1)}, inputs)
+
+
+def test_a_length_is_known_by_what_determines_it() -> None:
+    assert hashes(_bounded(True, "e")) == hashes(_bounded(False, "e"))
+    assert hashes(_bounded(False, "f")) != hashes(_bounded(False, "e"))
+
+
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "GlobalMaxPool"])
+def test_a_pool_of_one_element_changes_nothing(op: str) -> None:
+    x = X44.reshape(4, 4, 1, 1)
+    pooled = model([("Abs", "x", "a"), (op, "a", "p"), ("Neg", "p", "y")], {}, {"x": x})
+    assert hashes(pooled) == hashes(model([("Abs", "x", "a"), ("Neg", "a", "y")], {}, {"x": x}))
+
+
+def _careless(reader: Reader, node: ir.Node, given: Attributes) -> Apply:
+    return meanings.pointwise("thresholdedrelu", [2])
+
+
+def test_a_row_that_forgets_an_attribute_leaves_it_to_the_body() -> None:
+    """But an attribute that no definition has is not understood at all."""
+    table = {**TABLE, ("", "ThresholdedRelu"): _careless}
+
+    def kinds(proto: onnx.ModelProto) -> list[Kind]:
+        loaded = ir.from_proto(proto)
+        infer_shapes(loaded)
+        return [node.kind for node in lift(Reader(loaded, table).read()).nodes]
+
+    assert kinds(one("ThresholdedRelu", {}, "x")) == [Kind.POINTWISE]
+    spelled = kinds(one("ThresholdedRelu", {}, "x", alpha=2.0))
+    assert len(spelled) > 1 and Kind.OPAQUE not in spelled
+    assert kinds(one("ThresholdedRelu", {}, "x", beta=2.0)) == [Kind.OPAQUE]
+
+
+@pytest.mark.parametrize("op", ["ReduceMax", "ReduceMean", "ReduceProd", "ReduceSum"])
+def test_axes_may_go_at_once_or_one_after_the_other(op: str) -> None:
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    axes = {"a": ints(0), "b": ints(1), "c": ints(0, 2), "d": ints(2)}
+    keep = {"keepdims": 0}
+
+    def reduced(*lines: tuple[Any, ...]) -> tuple[str, ...]:
+        used = {name: axes[name] for line in lines for name in line[1].split() if name in axes}
+        return hashes(model(list(lines), used, {"x": x}))
+
+    once = reduced((op, "x c", "y", keep))
+    assert once == reduced((op, "x d", "m", keep), (op, "m a", "y", keep))
+    assert once == reduced((op, "x a", "m", keep), (op, "m b", "y", keep))
+    assert once != reduced((op, "x a", "m", keep), (op, "m a", "y", keep))
+    assert once != reduced(("ReduceMin", "x d", "m", keep), (op, "m a", "y", keep))
+
+
+def test_empty_parts_are_none() -> None:
+    """Bodies with a fixed number of parts have empty ones, as RotaryEmbedding's."""
+    split = ("Split", "x l", "u v", {"axis": 1})
+    joined = ("Concat", "v b", "y", {"axis": 1})
+    apart = model([split, ("Abs", "u", "b"), joined], {"l": ints(4, 0)})
+    assert hashes(apart) == hashes(model([("Abs", "x", "y")]))
+    assert not canonical_form(ir.from_proto(apart)).opaque
+    beside = [split, ("Abs", "u", "b"), ("Concat", "b v x", "y", {"axis": 1})]
+    plain = [("Abs", "x", "b"), ("Concat", "b x", "y", {"axis": 1})]
+    assert hashes(model(beside, {"l": ints(4, 0)})) == hashes(model(plain))
+    converted = onebyone.convert(model(beside, {"l": ints(4, 0)}), "conv", check=True)
+    assert converted.certificate is not None and converted.certificate.exit_code == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_a_body_that_mixes_types_is_not_used(dtype: Any) -> None:
+    """MeanVarianceNormalization's has a constant of float32: for halves it is no valid model."""
+    x = X44.astype(dtype).reshape(1, 4, 2, 2)
+    form = canonical_form(
+        ir.from_proto(model([("MeanVarianceNormalization", "x", "y")], {}, {"x": x}))
+    )
+    assert form.opaque == (["MeanVarianceNormalization"] if dtype == np.float16 else [])

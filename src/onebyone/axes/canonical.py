@@ -12,19 +12,26 @@ Constants are hashed as raw bytes, their axes in canonical order. Linear time, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-
 from onebyone.axes.graph import AxisGraph, Node, Use
 from onebyone.axes.positional import Kind, Tensor
 from onebyone.axes.primitives import PRIMITIVES
-from onebyone.axes.terms import Canonical, Digest, Hasher, ReadConstant, digest, words
+from onebyone.axes.terms import (
+    Canonical,
+    Describe,
+    Digest,
+    Hasher,
+    ReadConstant,
+    digest,
+    given,
+    words,
+)
 from onebyone.identity import Geometry
 
 
 def canonical(
     graph: AxisGraph,
     read: ReadConstant,
-    describe: Callable[[Node], Hashable],
+    describe: Describe,
     *,
     by_position: bool = False,
 ) -> Canonical:
@@ -33,7 +40,7 @@ def canonical(
     Args:
         graph: the model.
         read: gives the elements of a constant tensor.
-        describe: what a pinned node computes: its native operator and attributes.
+        describe: what a pinned node computes: its native operator's name, and all the rest of it.
         by_position: tell inputs, outputs and symbolic sizes apart by their position instead of
             their name; equal hashes then mean the same function of inputs in that order.
     """
@@ -66,12 +73,11 @@ def _visit(hasher: Hasher, node: Node) -> None:
 
 
 def _pinned(hasher: Hasher, node: Node) -> None:
-    if node.kind is Kind.OPAQUE and any(u.value.tensor.contents is None for u in node.results):
-        native = node.natives[0]
-        hasher.out.opaque.append(str(getattr(native, "op_type", None) or native.op))
     window = next((a for a in node.attrs if isinstance(a, Geometry)), None)
-    what = hasher.describe(node) if window is None else ("convolution", window)
-    head = digest(what, *(hasher.placed(use) for use in node.operands))
+    operator, what = hasher.described(node) if window is None else ("convolution", window)
+    if node.kind is Kind.OPAQUE and any(u.value.tensor.contents is None for u in node.results):
+        hasher.out.opaque.append(operator)
+    head = digest((operator, what), *(hasher.placed(use) for use in given(node.operands)))
     for number, use in enumerate(node.results):
         contents = hasher.contents(use)
         if contents is not None:

@@ -16,6 +16,12 @@ def synthetic(like: Tensor, shape: Shape | None, name: str, dtype: str = "") -> 
     return Tensor(None, shape, dtype or like.dtype, name=name)
 
 
+def without_elements(operations: Sequence[Operation]) -> bool:
+    """Whether a tensor of them has no elements: its axes have no factors, so no part is bound."""
+    tensors = (t for o in operations for t in (*o.inputs, *o.outputs) if t is not None)
+    return any(size.known == 0 for tensor in tensors for size in tensor.shape or ())
+
+
 def scaled_sum(
     native: Any,
     contract: Apply,

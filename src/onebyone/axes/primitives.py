@@ -15,8 +15,10 @@ import numpy as np
 from onebyone.axes.graph import Node, Use, Value
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import Size, product
-from onebyone.axes.terms import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest
+from onebyone.axes.terms import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest, given
 
+# Over several axes they are what they are over one after the other.
+_NESTING = frozenset({"all", "any", "max", "mean", "min", "prod", "sum"})
 _FLOATS = ("double", "float", "float16")
 
 Rule = Callable[[Hasher, Node, int], Term]
@@ -49,7 +51,7 @@ def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
     result = node.results[number].indices
     hasher.chain(node)
     operands = [hasher.bound(use) for use in node.operands if use is not None]
-    absent = tuple(n for n, use in enumerate(node.operands) if use is None)
+    absent = tuple(n for n, use in enumerate(given(node.operands)) if use is None)
     if node.fn == "scale":
         factor = digest("scalar", float(str(node.attrs[0])))
         return hasher.combine("mul", [*operands, Bound(Term(factor, ()), ())], result)
@@ -153,7 +155,7 @@ def _whole_numbers(node: Node) -> bool:
 
 def _reduce(hasher: Hasher, node: Node, number: int) -> Term:
     result = node.results[0].indices
-    operand = hasher.bound(_use(node, 0))
+    operand = _reduced(hasher, node)
     if not node.summed and node.fn in IDENTITIES_OF_NOTHING:
         return _aligned_bound(hasher, operand, result)
     if node.fn == "var" and node.attrs == (0.0,):
@@ -165,6 +167,33 @@ def _reduce(hasher: Hasher, node: Node, number: int) -> Term:
     # The position of an extremum counts along its axes in their order.
     ordered = node.summed if node.fn.startswith("arg") else ()
     return hasher.combine(f"reduce {node.fn}", [operand], result, node.attrs, special=ordered)
+
+
+def _reduced(hasher: Hasher, node: Node) -> Bound:
+    """What a reduction reads; behind reductions of the same kind, what the first of them reads.
+
+    So it does not matter whether axes go at once or one after the other.
+    """
+    use = _use(node, 0)
+    indices = dict(enumerate(use.indices))
+    maker, fresh = use.value.producer, -1
+    kind = (node.kind, node.fn, node.attrs, node.results[0].value.dtype)
+    # A mean of integers is rounded each time.
+    nests = node.fn in _NESTING and bool(node.summed) and (node.fn != "mean" or kind[3] in _FLOATS)
+    while (
+        nests
+        and maker is not None
+        and (maker.kind, maker.fn, maker.attrs, use.value.dtype) == kind
+        and hasher.contents(use) is None
+    ):
+        outer = {index: indices[axis] for axis, index in enumerate(maker.results[0].indices)}
+        use = _use(maker, 0)
+        indices = {}
+        for axis, index in enumerate(use.indices):
+            indices[axis] = outer.get(index, fresh)
+            fresh -= index not in outer
+        maker = use.value.producer
+    return hasher.bound(replace(use, indices=tuple(indices[axis] for axis in sorted(indices))))
 
 
 def _along(hasher: Hasher, node: Node, number: int) -> Term:

@@ -21,12 +21,16 @@ from onebyone.axes.sizes import Size, product
 
 Digest = str
 ReadConstant = Callable[[Tensor], np.ndarray[Any, Any]]
+# The name of a native operator, and what else tells what it computes.
+Describe = Callable[[Node], tuple[str, Hashable]]
 
 _COMMUTATIVE = frozenset(
     "add and bitwiseand bitwiseor bitwisexor contract equal max mean min mul or sum xor".split()
 )
 # Orders of a constant's own axes that are tried, where sizes do not tell them apart.
 _MOST_ORDERS = 6
+# Longer lists of integers are no sizes.
+_MOST_SIZES = 64
 # Over no axis they leave their operand as it is.
 IDENTITIES_OF_NOTHING = frozenset({"max", "mean", "min", "prod", "sum", "logsumexp"})
 
@@ -80,9 +84,15 @@ def words(size: Size) -> list[str]:
     return [
         word
         for symbol in size.symbols
-        for word in re.split(r"[()+*/ -]+", symbol)
+        for word in re.split(r"[][:()+*/ -]+", symbol)
         if word and not word.isdigit()
     ]
+
+
+def given(operands: Sequence[Use | None]) -> Sequence[Use | None]:
+    """Operands without the absent ones at the end: a model may write those, or leave them out."""
+    count = next((n for n in range(len(operands), 0, -1) if operands[n - 1] is not None), 0)
+    return operands[:count]
 
 
 def digest(*parts: object) -> Digest:
@@ -97,16 +107,23 @@ class Hasher:
         self,
         graph: AxisGraph,
         read: ReadConstant,
-        describe: Callable[[Node], Hashable],
+        describe: Describe,
         by_position: bool,
     ) -> None:
-        self.graph, self.read, self.describe = graph, read, describe
+        self.graph, self.read, self._describe = graph, read, describe
         self.by_position = by_position
         self._places = _places(graph) if by_position else {}
         self.out = Canonical()
         self.symbols: set[str] = set()
         self._chains: dict[Value, tuple[Value, tuple[int, ...], tuple[Digest, ...]]] = {}
         self._bytes: dict[tuple[Value, tuple[int, ...]], Digest] = {}
+
+    def described(self, node: Node) -> tuple[str, Hashable]:
+        """The native operator of a node, and what it computes."""
+        if node.natives[0] is not None:
+            return self._describe(node)
+        # A reshape within a native node, of sizes that fit no common factors.
+        return "reshape", tuple(self.sizes(use.value) for use in node.results)
 
     # ---- terms --------------------------------------------------------------------------------
 
@@ -131,12 +148,25 @@ class Hasher:
 
     def constant(self, value: Value, order: tuple[int, ...]) -> Digest:
         """The hash of a constant's raw bytes with its axes in ``order``."""
-        if len(order) < 2 and (contents := value.tensor.contents) is not None:
-            return self.told(contents)
+        if (integers := self.integers(value)) is not None:
+            return self.told(integers)
         if not order and (number := self.number(value)) is not None:
             # A scalar is its number: epsilon may be an attribute or a constant.
             return digest("scalar", number)
         return digest(self.elements(value, order), [str(value.sizes[axis]) for axis in order])
+
+    def integers(self, value: Value) -> tuple[Size, ...] | None:
+        """The integers that a constant of one axis holds, which may be sizes, in whatever shape.
+
+        Sizes are the same whether a model has them or measures them.
+        """
+        if not value.constant or len(value.sizes) > 1:
+            return None
+        if value.tensor.contents is not None or value.dtype not in ("int32", "int64"):
+            return value.tensor.contents
+        if (value.elements.known or 0) > _MOST_SIZES:
+            return None
+        return tuple(Size(int(number)) for number in self.read(value.tensor).reshape(-1))
 
     def number(self, value: Value) -> float | None:
         """The number that a float constant of one element holds."""
@@ -164,8 +194,7 @@ class Hasher:
         value = use.value
         if not use.indices:
             return Bound(self.term(value), ())
-        if value.constant and len(use.indices) == 1 and value.tensor.contents is not None:
-            # Sizes are the same whether a model has them or measures them.
+        if len(use.indices) == 1 and self.integers(value) is not None:
             return Bound(self.term(value), use.indices)
         if value.constant:
             return Bound(value, use.indices)
@@ -186,7 +215,7 @@ class Hasher:
             use.value, (use.value, tuple(range(len(use.indices))), ())
         )
         result = node.results[0]
-        if base.tensor.contents is not None and len(base.sizes) < 2:
+        if self.integers(base) is not None:
             return  # hashed as sizes, not as a constant
         if not base.constant or sorted(use.indices) != sorted(result.indices):
             return

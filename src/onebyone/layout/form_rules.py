@@ -11,6 +11,9 @@ from onebyone.layout.any_order import Slots, Slotted
 from onebyone.layout.contraction import ConvOrder, Roles
 from onebyone.layout.solve import Variant
 
+# Norms along the last positions, whatever the others are.
+_LINE_NORMS = ("layer_norm", "rms_norm")
+
 
 def block_form(source: Order, target: Order) -> Form:
     """The coarsest form of ``source`` whose positions a transpose to ``target`` permutes."""
@@ -61,11 +64,13 @@ def free_forms(
     """The forms of a free node under one grouping of its slots."""
     if not _whole_positions(node, groups, picked):
         return
+    fused = node.kind is Kind.NORM and picked.tag == "native" and node.fn not in _LINE_NORMS
     reads: list[Form | None] = []
     for number, use in enumerate(node.operands):
         if use is None:
             reads.append(None)
-        elif number in node.pinned:
+        elif number in node.pinned or (fused and number):
+            # A fused norm of channels reads its parameters as vectors.
             reads.append(use.form)
         else:
             form = _operand_form(slotted, number, groups, use, node)
@@ -76,11 +81,8 @@ def free_forms(
         # Nobody supplies the leading positions of size 1: let the first operand do it; no number.
         first = max(slotted.free, key=lambda n: bool(_use(node, n).indices))
         reads[first] = slotted.form(first, groups, False)
-    if node.kind is Kind.NORM and picked.tag == "native":
-        fused = _fused_norm(node, reads)
-        if fused is None:
-            return
-        reads = fused
+    if fused and not _channels_are_second(node, reads[0]):
+        return
     written = [slotted.form(n, groups, True) for n in range(len(node.results))]
     if node.fn == "gather":
         written = [_gathered(node, written[0], groups.index((-1,)))]
@@ -113,9 +115,13 @@ def _whole_positions(node: Node, groups: tuple[Slots, ...], picked: Variant) -> 
         inside = set(node.along)
     else:
         return True
-    if any(any(s in inside for s in g) and not all(s in inside for s in g) for g in groups):
+    # The channels of a group norm are one position: of them it reads those of a group.
+    x = node.operands[0] if node.fn == "group_norm" else None
+    channels = () if x is None else tuple(x.indices[axis] for axis in x.form[1])
+    torn = (g for g in groups if any(s in inside for s in g) and not all(s in inside for s in g))
+    if any(group != channels for group in torn):
         return False
-    if node.kind is Kind.NORM and picked.tag == "native" and node.fn in ("layer_norm", "rms_norm"):
+    if node.kind is Kind.NORM and picked.tag == "native" and node.fn in _LINE_NORMS:
         lead = [n for n, g in enumerate(groups) if g and g[0] in inside]
         # Positions of size 1 behind the first normalised one are harmless.
         return not lead or all(not g or g[0] in inside for g in groups[lead[0] :])
@@ -143,7 +149,7 @@ def channels_second(node: Node, slots: Slots) -> tuple[Slots, ...]:
     """Slots grouped as a fused norm reads them: [everything before][channels][each other]."""
     x = node.operands[0]
     assert x is not None
-    if node.fn in ("layer_norm", "rms_norm"):
+    if node.fn in _LINE_NORMS:
         return tuple((slot,) for slot in slots)
     channels = tuple(x.indices[axis] for axis in x.form[1])
     start = slots.index(channels[0]) if channels else 0
@@ -151,21 +157,11 @@ def channels_second(node: Node, slots: Slots) -> tuple[Slots, ...]:
     return (slots[:start], channels, *((slot,) for slot in rest))
 
 
-def _fused_norm(node: Node, reads: list[Form | None]) -> list[Form | None] | None:
-    """Forms of a fused norm whose channels are at position 1, parameters as vectors."""
-    if node.fn in ("layer_norm", "rms_norm"):
-        return reads
-    x, parameter = node.operands[0], node.operands[1]
-    assert x is not None and parameter is not None
-    form = reads[0]
-    channels = tuple(x.indices[axis] for axis in x.form[1])
+def _channels_are_second(node: Node, form: Form | None) -> bool:
+    """Whether the data of a fused norm has exactly its channels at position 1."""
+    x = _use(node, 0)
     assert form is not None
-    if len(form) < (2 if node.fn == "batch_norm" else 3):
-        return None
-    if tuple(x.indices[axis] for axis in form[1]) != channels:
-        return None
-    vectors = [None if use is None else use.form for use in node.operands[1:]]
-    return [form, *vectors]
+    return len(form) >= (2 if node.fn == "batch_norm" else 3) and form[1] == x.form[1]
 
 
 def _form(use: Use, groups: Sequence[Sequence[int]]) -> Form:

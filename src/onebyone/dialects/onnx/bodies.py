@@ -17,9 +17,16 @@ import onnx_ir as ir
 
 # Names of the ONNX domain: the standard's, and what ONNX Runtime's exporters write for it.
 ONNX_DOMAINS = ("", "ai.onnx")
+# (domain, operator); ONNX's own domain is "".
+Key = tuple[str, str]
 # From this opset on, a definition with the same inputs, outputs and attributes as an earlier one
 # has only other types than that one.
 _SETTLED = 13
+
+
+def key_of(node: ir.Node) -> Key:
+    """The domain and the operator of a node, as tables have them."""
+    return ("" if node.domain in ONNX_DOMAINS else node.domain, node.op_type)
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,25 @@ import onnx_ir as ir
 
 from onebyone.axes.graph import Node, Use, Value
 from onebyone.axes.positional import Kind
+from onebyone.dialects.onnx.bodies import key_of
 from onebyone.dialects.onnx.read.reader import nested_graphs
 from onebyone.layout.contraction import roles_of
 from onebyone.lower.places import operand
 from onebyone.report import Counts, Layer
 
-CONVOLUTIONS = ("Conv", "ConvTranspose")
-RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
-_PRODUCTS = ("MatMul", "Gemm", "Einsum")
+# (domain, operator): another domain's Conv is another operator.
+CONVOLUTIONS = tuple(("", name) for name in ("Conv", "ConvTranspose"))
+RESHAPES = tuple(("", name) for name in ("Reshape", "Flatten", "Squeeze", "Unsqueeze"))
+_PRODUCTS = tuple(("", name) for name in ("MatMul", "Gemm", "Einsum"))
 _QUANTIZED = (
-    "ConvInteger",
-    "MatMulBnb4",
-    "MatMulInteger",
-    "MatMulNBits",
-    "QGemm",
-    "QLinearConv",
-    "QLinearMatMul",
+    ("", "ConvInteger"),
+    ("", "MatMulInteger"),
+    ("", "QLinearConv"),
+    ("", "QLinearMatMul"),
+    ("com.microsoft", "MatMulBnb4"),
+    ("com.microsoft", "MatMulNBits"),
+    ("com.microsoft", "QGemm"),
+    ("com.microsoft", "QLinearConv"),
 )
 _FLOATS = ("float", "float16", "bfloat16")
 
@@ -40,13 +43,13 @@ class OnnxNatives:
 
     def is_convolution(self, node: Node) -> bool:
         """Whether a Contract's native node is a convolution."""
-        return node.natives[0].op_type in CONVOLUTIONS
+        return key_of(node.natives[0]) in CONVOLUTIONS
 
     def is_linear(self, node: Node) -> bool:
         """Whether a Contract's native node is a MatMul with the weight on the right."""
         weight = node.operands[1]
         native: ir.Node = node.natives[0]
-        return native.op_type == "MatMul" and weight is not None and weight.value.derived
+        return key_of(native) == ("", "MatMul") and weight is not None and weight.value.derived
 
     def is_product(self, node: Node) -> bool:
         """Every ONNX node that multiplies reads its factors as they are."""
@@ -94,9 +97,9 @@ class OnnxNatives:
         if node.kind is Kind.CONTRACT and any(map(_has_default, node.operands[:2])):
             yield _row(native, "its weight is a graph input, which a caller may override")
         elif node.kind in (Kind.WINDOW, Kind.OPAQUE):
-            if native.op_type in _QUANTIZED:
+            if key_of(native) in _QUANTIZED:
                 yield _row(native, "its weight is quantized")
-            elif native.op_type in (*CONVOLUTIONS, *_PRODUCTS):
+            elif key_of(native) in (*CONVOLUTIONS, *_PRODUCTS):
                 yield _row(native, node.reason or str(next(iter(node.attrs), "")))
             yield from _nested(native)
 
@@ -112,13 +115,13 @@ def node_name(node: ir.Node) -> str:
 
 def counts(graph: ir.Graph, fc_layers: int) -> Counts:
     """Nodes by kind, nested graphs not counted."""
-    by_type = Counter(node.op_type for node in graph)
+    by_key = Counter(key_of(node) for node in graph)
     return Counts(
-        nodes=sum(by_type.values()) - by_type["Constant"],
+        nodes=sum(by_key.values()) - by_key["", "Constant"],
         fc_layers=fc_layers,
-        convolutions=sum(by_type[name] for name in CONVOLUTIONS),
-        transposes=by_type["Transpose"],
-        reshapes=sum(by_type[name] for name in RESHAPES),
+        convolutions=sum(by_key[key] for key in CONVOLUTIONS),
+        transposes=by_key["", "Transpose"],
+        reshapes=sum(by_key[key] for key in RESHAPES),
     )
 
 
@@ -145,7 +148,7 @@ def _has_default(use: Use | None) -> bool:
 def _nested(node: ir.Node) -> Iterator[Layer]:
     for graph in nested_graphs(node):
         for inner in ir.traversal.RecursiveGraphIterator(graph):
-            if inner.op_type in (*CONVOLUTIONS, *_PRODUCTS):
+            if key_of(inner) in (*CONVOLUTIONS, *_PRODUCTS):
                 yield _row(inner, f"it is in the body of {node_name(node)}")
 
 

@@ -87,7 +87,9 @@ class _Parts:
         assert q.shape is not None and k.shape is not None
         shape = (*out[:-1], k.shape[-2])
         root = self._root(q, scale)
-        q, k = self._scaled(q, root), self._scaled(k, root)
+        # Of a negative scale the query takes the sign.
+        q = self._scaled(q, -root if scale is not None and scale < 0 else root)
+        k = self._scaled(k, root)
         m, n, e, d = ("m",), ("n",), ("e",), ("d",)
         scores = self._contract(
             "scores", (q, k), ((*lead, m, e), (*lead, n, e)), (*lead, m, n), shape
@@ -108,16 +110,16 @@ class _Parts:
         return self.found
 
     def _root(self, q: Tensor, scale: float | None) -> float:
-        """The root of the scale in the arithmetic of the exporter to ONNX: float32.
+        """The root of the scale's magnitude in the arithmetic of the exporter to ONNX: float32.
 
         A double keeps its own root: one of float32 is wrong from the ninth digit on.
         """
         assert q.shape is not None
         width = q.shape[-1].known
         if fake(self.node).dtype == torch.float64 and (scale is not None or width is not None):
-            return math.sqrt(scale if scale is not None else 1 / math.sqrt(width or 1))
+            return math.sqrt(abs(scale) if scale is not None else 1 / math.sqrt(width or 1))
         if scale is not None or width is None:
-            return float(np.float32(math.sqrt(scale if scale is not None else 1.0)))
+            return float(np.float32(math.sqrt(abs(scale) if scale is not None else 1.0)))
         return float(np.sqrt(np.float32(1.0) / np.sqrt(np.float32(width))))
 
     def repeated(self, tensor: Tensor, groups: Size, part: str) -> Tensor:

@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from onebyone.axes.meanings import is_described
+from onebyone.axes.parts import without_elements
 from onebyone.axes.positional import (
     Apply,
     Kind,
@@ -225,6 +226,8 @@ class Reader:
             reading = handler(self, node, given)
         except NoOperandError:
             return Unknown("an operand is a size that is computed at run time")
+        if isinstance(reading, list) and without_elements(reading):
+            return Unknown("a tensor without elements")
         if isinstance(reading, Reading):
             given.operands(*reading.names)
         described = isinstance(reading, Unknown) or (

@@ -51,24 +51,33 @@ def canonical_values(
     return form, hashes
 
 
-def _describe(node: Node) -> Hashable:
+def _describe(node: Node) -> tuple[str, Hashable]:
     native: Native = node.natives[0]
     if node.kind is Kind.SIZES:
-        return ("sizes", node.attrs)
+        return "sizes", node.attrs
     fx_node = native.node
     target = fx_node.target
     if torch.Tag.nondeterministic_seeded in tags_of(target):
         # Two draws are two values, however equal the nodes that draw them.
-        return (str(target), fx_node.name)
-    given = arguments(fx_node) or dict(enumerate(fx_node.args))
-    return (str(target), tuple((str(key), _told(value)) for key, value in sorted(given.items())))
+        return native.op, (str(target), fx_node.name)
+    given = arguments(fx_node) or {**dict(enumerate(fx_node.args)), **fx_node.kwargs}
+    tensors = [source for source in fx_node.all_input_nodes if not _is_size(source)]
+    told = sorted((str(key), _told(value, tensors)) for key, value in given.items())
+    return native.op, (str(target), tuple(told))
 
 
-def _told(value: object) -> Hashable:
-    """An argument without names of nodes: a tensor is its place, a size is itself."""
+def _told(value: object, tensors: list[fx.Node]) -> Hashable:
+    """An argument without names of nodes: a size is itself, a tensor its place among ``tensors``.
+
+    The operands of a node that is not understood are told once each: f(a, b, a) and f(a, b, b)
+    differ in these places alone.
+    """
     if isinstance(value, list | tuple):
-        return tuple(_told(item) for item in value)
+        return ("list", *(_told(item, tensors) for item in value))
     if not isinstance(value, fx.Node):
-        return str(value)
-    size = fake(value)
-    return str(size_of(size)) if isinstance(size, int | torch.SymInt) else "operand"
+        return repr(value)
+    return str(size_of(fake(value))) if _is_size(value) else ("operand", tensors.index(value))
+
+
+def _is_size(node: fx.Node) -> bool:
+    return isinstance(fake(node), int | torch.SymInt)

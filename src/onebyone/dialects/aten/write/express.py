@@ -106,15 +106,18 @@ def _product(context: Context, node: Node, variant: Variant, inputs: Inputs) -> 
 def _conv(context: Context, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
     conv = places.convolution(node, variant)
     target = (aten.conv1d, aten.conv2d, aten.conv3d)[len(conv.kernel) - 1].default
+    bias = inputs[2] if len(inputs) > 2 else None
+    narrow = bias is not None and _is_narrow(node, variant.writes[0], 1)
     given = {
         "input": inputs[conv.data],
         "weight": inputs[conv.weight],
-        "bias": inputs[2] if len(inputs) > 2 else None,
+        "bias": None if narrow else bias,
         "stride": list(conv.strides),
         "groups": conv.groups,
     }
     rule = "fully connected to convolution"
-    return context.build.call(target, given, origin=node.natives[0].node, rule=rule)
+    total = context.build.call(target, given, origin=node.natives[0].node, rule=rule)
+    return _narrow_bias(context, node, variant.writes[0], 1, total, bias) if narrow else total
 
 
 def _linear(context: Context, node: Node, variant: Variant, inputs: Inputs) -> fx.Node:
@@ -123,10 +126,10 @@ def _linear(context: Context, node: Node, variant: Variant, inputs: Inputs) -> f
     bias = inputs[2] if len(inputs) > 2 else None
     pair = (inputs[part.data], inputs[part.weight])
     matrix = len(variant.reads[part.weight]) == 2
-    columns = [node.results[0].indices[axis] for axis in variant.writes[0][-1]]
-    if bias is not None and not set(columns) <= set(places.operand(node, 2).indices):
+    form = variant.writes[0]
+    if bias is not None and _is_narrow(node, form, len(form) - 1):
         total = new(node, (aten.linear if matrix else aten.matmul).default, pair, rule)
-        return _narrow_bias(context, node, variant.writes[0], total, bias)
+        return _narrow_bias(context, node, form, len(form) - 1, total, bias)
     if matrix:
         args = pair if bias is None else (*pair, bias)
         return new(node, aten.linear.default, args, rule)
@@ -134,16 +137,30 @@ def _linear(context: Context, node: Node, variant: Variant, inputs: Inputs) -> f
     return total if bias is None else new(node, aten.add.Tensor, (total, bias), "bias")
 
 
-def _narrow_bias(context: Context, node: Node, form: Form, total: fx.Node, bias: Any) -> fx.Node:
-    """A transposed convolution adds one number at all places of a patch: here they are columns."""
+def _is_narrow(node: Node, form: Form, place: int) -> bool:
+    """Whether the bias lacks some of the columns, which are at one position of the result.
+
+    A transposed convolution adds one number at all places of a patch: here they are columns.
+    """
+    columns = {node.results[0].indices[axis] for axis in form[place]}
+    return not columns <= set(places.operand(node, 2).indices)
+
+
+def _narrow_bias(
+    context: Context, node: Node, form: Form, place: int, total: fx.Node, bias: Any
+) -> fx.Node:
+    """``total + bias`` where `_is_narrow`: each column has a position of its own for a while."""
     result, new = node.results[0], context.build.instead
-    apart = (*form[:-1], *((axis,) for axis in form[-1]))
+    before, columns, behind = form[:place], form[place], form[place + 1 :]
+    apart = (*before, *((axis,) for axis in columns), *behind)
     total = context.reshape(result.value, total, apart)
     channels = places.operand(node, 2).indices
-    sizes = zip(form[-1], fake(total).shape[len(form) - 1 :], strict=True)
+    sizes = zip(columns, fake(total).shape[place:], strict=False)
     shape = [size if result.indices[axis] in channels else 1 for axis, size in sizes]
-    bias = new(node, aten.reshape.default, (bias, shape), "bias")
-    total = new(node, aten.add.Tensor, (total, bias), "bias")
+    args = (bias, [*shape, *(1 for _ in behind)])
+    total = new(
+        node, aten.add.Tensor, (total, new(node, aten.reshape.default, args, "bias")), "bias"
+    )
     return context.reshape(result.value, total, form)
 
 

@@ -74,15 +74,19 @@ def hashable(node: ir.Node, skip: frozenset[str] = frozenset()) -> tuple[tuple[s
     return tuple(found)
 
 
+def _defined(domain: str, op: str, version: int) -> Mapping[str, onnx.defs.OpSchema.Attribute]:
+    """The attributes that an operator may have, as ONNX defines it; none if unknown."""
+    try:
+        return onnx.defs.get_schema(op, version, domain).attributes
+    except onnx.defs.SchemaError:
+        return {}
+
+
 @lru_cache(maxsize=4096)
 def defaults(domain: str, op: str, version: int) -> dict[str, Hashable]:
     """The attributes that an operator has where a node does not give them; none if unknown."""
-    try:
-        schema = onnx.defs.get_schema(op, version, domain)
-    except onnx.defs.SchemaError:
-        return {}
     found: dict[str, Hashable] = {}
-    for name, attribute in schema.attributes.items():
+    for name, attribute in _defined(domain, op, version).items():
         if attribute.default_value.type != onnx.AttributeProto.UNDEFINED:
             value = onnx.helper.get_attribute_value(attribute.default_value)
             found[name] = _plain(value.decode() if isinstance(value, bytes) else value)
@@ -100,7 +104,8 @@ class Attributes:
         self._node = node
         self._asked: set[str] = set()
         domain = "" if node.domain == "ai.onnx" else node.domain
-        self._defaults = defaults(domain, node.op_type, opsets.get(domain, 1))
+        self._operator = (domain, node.op_type, opsets.get(domain, 1))
+        self._defaults = defaults(*self._operator)
 
     def __contains__(self, name: str) -> bool:
         return name in self._node.attributes
@@ -143,6 +148,10 @@ class Attributes:
             for name, value in sorted(given.items(), key=lambda item: item[0])
             if name not in IRRELEVANT and not (name in plain and plain[name] == value)
         )
+
+    def is_defined(self, name: str) -> bool:
+        """Whether ONNX's definition of the operator has the attribute."""
+        return name in _defined(*self._operator)
 
     def unread(self) -> str | None:
         """The name of an attribute that nobody asked for and that has not its default."""

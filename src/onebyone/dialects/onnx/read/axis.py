@@ -9,11 +9,12 @@ import onnx_ir as ir
 
 from onebyone.axes import meanings
 from onebyone.axes import meanings_axis as mean
-from onebyone.axes.positional import Meaning, Regroup, Unknown
+from onebyone.axes.positional import Meaning, Operation, Regroup, Unknown
 from onebyone.axes.sizes import ONE, Size
+from onebyone.dialects.onnx.bodies import Key, key_of
 from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.layout import static_shape
-from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, Reading
+from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
 from onebyone.dialects.onnx.read.shape_values import Contents, minus
 
 _UNKNOWN = Unknown("a shape is not known")
@@ -48,13 +49,32 @@ def slice_(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Readin
             size = static[axis]
         elif starts is not None and ends is not None and step is not None:
             size = _sliced(shape[axis], starts[number], ends[number], step)
-        after[axis] = size or Size(1, (f"{node.outputs[0].name}.{axis}",))
+        after[axis] = size or Size(1, (_unknown(node, shape[axis], starts, ends, number, step),))
     if all(after[a] == shape[a] and step == 1 for a, step in zip(where, steps, strict=True)):
         return Reading(Regroup(), shape)
     known = tuple(_clamped(e, shape[a]) for e, a in zip(ends or (), where, strict=False))
     strides = tuple(step for step in steps if step is not None)
     meaning = mean.slice_(len(shape), after, starts, known if ends else None, strides)
     return meanings.pinned(meaning, len(node.inputs))
+
+
+def _unknown(
+    node: ir.Node,
+    size: Size,
+    starts: Contents | None,
+    ends: Contents | None,
+    number: int,
+    step: int | None,
+) -> str:
+    """A symbol for the length of a slice, named by all that determines it.
+
+    So it is the same whatever the layout of the data, and whatever the name of the result.
+    """
+    start, end = (
+        bounds[number] if bounds and number < len(bounds) else f"{bound and bound.name}.{number}"
+        for bounds, bound in zip((starts, ends), [*node.inputs, None, None][1:3], strict=True)
+    )
+    return f"({size}[{start}:{end}:{step}])"
 
 
 def _clamped(end: Size, size: Size) -> Size:
@@ -83,8 +103,8 @@ def _sliced(size: Size, start: Size, end: Size, step: int) -> Size | None:
     return minus(end, start) if end.symbols else None
 
 
-def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
-    """Parts along one axis."""
+def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | list[Operation]:
+    """Parts along one axis; a part that is all of it is no part."""
     shape = reader.shape(node.inputs[0])
     if not shape:
         return _UNKNOWN
@@ -98,12 +118,37 @@ def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
             return Unknown("Split of an axis whose size is not known")
         each = -(-total // count)
         lengths = [min(each, total - i * each) for i in range(count)]
+    filled = [number for number, length in enumerate(lengths) if length]
+    if len(filled) == 1 and len(lengths) > 1:
+        empty = (value for number, value in enumerate(node.outputs) if number not in filled)
+        if any(not _is_joined(node, value, axis, len(shape)) for value in empty):
+            return Unknown("Split with an empty part")
+        # All of the operand: a Concat leaves the empty parts out.
+        data = node.inputs[0]
+        assert data is not None
+        nothing = (*shape[:axis], Size(0), *shape[axis + 1 :])
+        results = [
+            reader.result(node, shape if length else nothing, number)
+            for number, length in enumerate(lengths)
+        ]
+        return [Operation(None, Regroup(), (reader.tensor(data),), (results[filled[0]],))]
     meaning = mean.split(len(shape), axis, [Size(length) for length in lengths])
     return meanings.pinned(meaning, len(node.inputs))
 
 
-def concat(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
-    """Operands side by side along one axis."""
+def _is_joined(node: ir.Node, value: ir.Value, axis: int, rank: int) -> bool:
+    """Whether all that reads a result of ``node`` puts it beside others along ``axis``."""
+
+    def joins(user: ir.Node) -> bool:
+        place = user.attributes.get("axis")
+        same = place is not None and place.as_int() % rank == axis and user.graph is node.graph
+        return same and key_of(user) == ("", "Concat")
+
+    return not value.is_graph_output() and all(joins(use.node) for use in value.uses())
+
+
+def concat(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | list[Operation]:
+    """Operands side by side along one axis; the empty ones are left out."""
     shapes = [reader.shape(v) for v in node.inputs]
     if any(not shape for shape in shapes):
         return _UNKNOWN
@@ -116,7 +161,17 @@ def concat(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     for shape in shapes:
         assert shape is not None
         total = minus(total, Size(-shape[axis].coefficient, shape[axis].symbols))
-    return mean.concat(rank, axis, len(shapes), total)
+    inputs = [reader.tensor(value) for value in node.inputs if value is not None]
+    filled = [t for t in inputs if t.shape is not None and t.shape[axis].known != 0]
+    if len(filled) == len(shapes) or not filled:
+        return mean.concat(rank, axis, len(shapes), total)
+    before = filled[0].shape
+    assert before is not None
+    result = reader.result(node, (*before[:axis], total, *before[axis + 1 :]))
+    if len(filled) == 1:
+        return [Operation(None, Regroup(), (filled[0],), (result,))]
+    meaning = mean.concat(rank, axis, len(filled), total)
+    return [Operation(node, meaning, tuple(filled), (result,))]
 
 
 def pad(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:

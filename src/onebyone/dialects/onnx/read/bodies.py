@@ -115,6 +115,8 @@ class Speller:
             graph = self._inferred(body, actual)
         except Exception as error:  # onnx's own, of several types
             return f"the body of {node.op_type} does not fit its operands: {error}"
+        if (ill := _ill_typed(graph, self.opsets.get("", 1))) is not None:
+            return f"the body of {node.op_type} mixes types of elements at {ill.op_type}"
         known = dict(zip(graph.inputs, actual, strict=True))
         base = node.name or next((v.name for v in node.outputs if v.name), None) or node.op_type
         nodes = list(graph)
@@ -192,6 +194,26 @@ class Speller:
             unique = f"{name}_{count}"
         self._names.add(unique)
         return unique
+
+
+def _ill_typed(graph: ir.Graph, opset: int) -> ir.Node | None:
+    """A node whose operands should be of one type and are not.
+
+    Some official bodies have constants of float32 whatever the type of their operands.
+    """
+    for node in graph:
+        try:
+            formals = onnx.defs.get_schema(node.op_type, opset, node.domain).inputs
+        except onnx.defs.SchemaError:
+            continue
+        types: dict[str, ir.DataType] = {}
+        for place, value in enumerate(node.inputs):
+            formal = formals[min(place, len(formals) - 1)]
+            if value is None or value.dtype is None or not formal.is_homogeneous:
+                continue
+            if types.setdefault(formal.type_str, value.dtype) != value.dtype:
+                return node
+    return None
 
 
 def _dimension(size: Size) -> int | str | None:

@@ -8,8 +8,9 @@ from onebyone.axes import meanings, parts
 from onebyone.axes.meanings import label_shape
 from onebyone.axes.positional import Meaning, Operation, Unknown
 from onebyone.axes.sizes import ONE, Size, product
+from onebyone.dialects.onnx.bodies import Key
 from onebyone.dialects.onnx.read.attributes import Attributes
-from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, Reading
+from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
 from onebyone.dialects.onnx.read.window import geometry, window
 from onebyone.identity import Refusal
 

@@ -6,8 +6,9 @@ import onnx_ir as ir
 
 from onebyone.axes.positional import Meaning, Permute, Regroup, Unknown
 from onebyone.axes.sizes import ONE, Size, product
+from onebyone.dialects.onnx.bodies import Key
 from onebyone.dialects.onnx.read.attributes import Attributes
-from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, Reading, Shape
+from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading, Shape
 
 _UNKNOWN = Unknown("a shape is not known")
 

@@ -7,8 +7,9 @@ import onnx_ir as ir
 from onebyone.axes import meanings
 from onebyone.axes.positional import Meaning, Unknown
 from onebyone.axes.sizes import Size
+from onebyone.dialects.onnx.bodies import Key
 from onebyone.dialects.onnx.read.attributes import Attributes
-from onebyone.dialects.onnx.read.reader import Handler, Key, Reader
+from onebyone.dialects.onnx.read.reader import Handler, Reader
 
 _UNKNOWN = Unknown("a shape is not known")
 

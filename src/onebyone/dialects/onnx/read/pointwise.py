@@ -9,8 +9,9 @@ import onnx_ir as ir
 
 from onebyone.axes import meanings
 from onebyone.axes.positional import Meaning, Regroup, Unknown
+from onebyone.dialects.onnx.bodies import Key, key_of
 from onebyone.dialects.onnx.read.attributes import Attributes
-from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, Reading
+from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
 
 _UNKNOWN = Unknown("a shape is not known")
 _MICROSOFT = "com.microsoft"
@@ -75,7 +76,7 @@ def pointwise(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
         return _UNKNOWN
     if "axis" in given or "broadcast" in given:
         return Unknown(f"{node.op_type} with the broadcasting of opset 6")
-    key = reader.key(node)
+    key = key_of(node)
     if key == (_MICROSOFT, "FastGelu") and len([v for v in node.inputs if v is not None]) > 1:
         return Unknown("FastGelu with a bias")
     implied = {**_IMPLIED.get(key, {}), **dict(given.every(_PLAIN.get(node.op_type)))}
@@ -169,12 +170,14 @@ def arg(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     return meanings.reduce(node.op_type.lower(), len(shape), [axis], (last,), keep=keep)
 
 
-def global_pool(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
+def global_pool(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Reading:
     """GlobalAveragePool and GlobalMaxPool: a reduction over the spatial axes."""
     shape = reader.shape(node.inputs[0])
     if shape is None or len(shape) < 3:
         return _UNKNOWN
     rank = len(shape)
+    if all(size.is_one for size in shape[2:]):
+        return Reading(Regroup(), shape)
     return meanings.reduce(GLOBAL_POOL[node.op_type], rank, range(2, rank), keep=True)
 
 

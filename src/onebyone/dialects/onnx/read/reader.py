@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onebyone.axes.meanings import is_described, label_shape
+from onebyone.axes.parts import without_elements
 from onebyone.axes.positional import (
     Apply,
     Call,
@@ -21,7 +22,7 @@ from onebyone.axes.positional import (
     Unknown,
 )
 from onebyone.axes.sizes import Size
-from onebyone.dialects.onnx.bodies import ONNX_DOMAINS
+from onebyone.dialects.onnx.bodies import Key, key_of
 from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.bodies import Speller
 from onebyone.dialects.onnx.read.fold import Folder
@@ -38,8 +39,6 @@ class Reading:
         self.shape = shape
 
 
-# (domain, operator); ONNX's own domain is "".
-Key = tuple[str, str]
 Handler = Callable[["Reader", ir.Node, Attributes], "Reading | Meaning | list[Operation]"]
 
 
@@ -147,16 +146,22 @@ class Reader:
         )
         if integral and node.op_type not in ("Shape", "Size"):
             return Reading(Unknown("shape arithmetic"))
-        handler = self._table.get(self.key(node))
+        handler = self._table.get(key_of(node))
         if handler is None:
             return self._body(node)
         given = Attributes(node, self._opsets)
         answer = handler(self, node, given)
+        if isinstance(answer, list) and without_elements(answer):
+            answer = Unknown("a tensor without elements")
         reading = answer if isinstance(answer, Reading | list) else Reading(answer)
         described = isinstance(reading, Reading) and is_described(reading.meaning)
         name = None if described else given.unread()
         if name is None:
             return reading
+        # What an official body means is all that the operator's definition says.
+        spelled = self._body(node) if given.is_defined(name) else None
+        if isinstance(spelled, list):
+            return spelled
         reason = f"attribute {name} of {node.op_type} is not known"
         return Reading(Unknown(reason), None if isinstance(reading, list) else reading.shape)
 
@@ -190,13 +195,9 @@ class Reader:
             operation.calls = (call, *operation.calls)
         return operations
 
-    def key(self, node: ir.Node) -> Key:
-        """The key of a node in the table."""
-        return ("" if node.domain in ONNX_DOMAINS else node.domain, node.op_type)
-
-    def result(self, node: ir.Node, shape: Shape | None) -> Tensor:
-        """The tensor of the one result of a node that is read as its parts."""
-        value = node.outputs[0]
+    def result(self, node: ir.Node, shape: Shape | None, number: int = 0) -> Tensor:
+        """The tensor of a result of a node that is read as its parts."""
+        value = node.outputs[number]
         data = node.inputs[0]
         assert data is not None
         dtype = self.tensor(data).dtype

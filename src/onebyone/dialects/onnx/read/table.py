@@ -9,10 +9,11 @@ import onnx_ir as ir
 
 from onebyone.axes.graph import AxisGraph
 from onebyone.axes.lift import lift
+from onebyone.dialects.onnx.bodies import Key
 from onebyone.dialects.onnx.files import infer
 from onebyone.dialects.onnx.files.save import skeleton
 from onebyone.dialects.onnx.read import axis, contract, layout, norm, pointwise, window
-from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, is_symbol
+from onebyone.dialects.onnx.read.reader import Handler, Reader, is_symbol
 
 TABLE: dict[Key, Handler] = {
     **pointwise.TABLE,

@@ -7,9 +7,10 @@ import onnx_ir as ir
 from onebyone.axes import meanings
 from onebyone.axes.positional import Unknown
 from onebyone.axes.sizes import Size
+from onebyone.dialects.onnx.bodies import Key
 from onebyone.dialects.onnx.read import attributes as at
 from onebyone.dialects.onnx.read.attributes import Attributes
-from onebyone.dialects.onnx.read.reader import Handler, Key, Reader, Reading
+from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
 from onebyone.identity import Geometry, Refusal
 
 

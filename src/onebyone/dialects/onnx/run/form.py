@@ -51,16 +51,16 @@ def canonical_values(
     lifted = read(model, fold=by_position)
     functions = {f.identifier(): digest(ir.to_proto(f).SerializeToString()) for f in _sorted(model)}
 
-    def describe(node: Node) -> Hashable:
+    def describe(node: Node) -> tuple[str, Hashable]:
         native: ir.Node = node.natives[0]
         if node.kind is Kind.SIZES:
-            return ("sizes", node.attrs)
+            return "sizes", node.attrs
         outer: _Known = {
             value: ("outer", n) for n, value in enumerate(captured(native, model.graph))
         }
         # A function may call any other, and so may a body.
         calls = native.op_identifier() in functions or nested_graphs(native)
-        return (
+        return native.op_type, (
             _described(native, model.opset_imports, outer),
             tuple(n for n, value in enumerate(native.outputs) if value.name),
             tuple(functions.values()) if calls else (),

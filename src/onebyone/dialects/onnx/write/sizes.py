@@ -12,6 +12,9 @@ from onebyone.errors import UnmeasuredSizeError
 from onebyone.lower import places
 from onebyone.lower.holdings import Holdings
 
+# Since this opset the shape of a Reshape is an input.
+_SHAPE_INPUT = 5
+
 
 class SizeVectors:
     """Makes int64 shape vectors, each symbolic size measured once."""
@@ -21,22 +24,24 @@ class SizeVectors:
         self._measured: dict[Size, ir.Value] = {}
         self._vectors: dict[tuple[Size, ...], ir.Value] = {}
 
-    def reshape(self, value: Value, source: Form, target: Form) -> ir.Value:
-        """The shape input of a Reshape, with 0 and -1 where they save a measurement."""
-        before, after = places.shape(value, source), places.shape(value, target)
-        if sum(size.known is None for size in after) <= 1:
-            return self._vector([-1 if s.known is None else s.known for s in after])
-        entries: list[int | None] = []
-        for place, size in enumerate(after):
-            if size.known is not None:
-                entries.append(size.known)
-            elif place < len(before) and before[place] == size:
-                entries.append(0)
-            else:
-                entries.append(None)
-        if entries.count(None) <= 1:
-            return self._vector([-1 if entry is None else entry for entry in entries])
-        return self.vector(after)
+    def reshaped(self, value: Value, tensor: ir.Value, source: Form, target: Form) -> ir.Value:
+        """A Reshape of ``tensor``, with 0 and -1 where they save a measurement.
+
+        Raises:
+            UnmeasuredSizeError: a shape must be measured, and there is no tensor at hand for it,
+                or the opset has shapes as attributes only.
+        """
+        entries = _entries(value, source, target)
+        if self._build.opset < _SHAPE_INPUT:
+            if entries is None:
+                raise UnmeasuredSizeError(
+                    f"a Reshape of opset {self._build.opset} cannot measure sizes; "
+                    "fix the dimensions with --dim NAME=N"
+                )
+            return self._build.op("Reshape", [tensor], {"shape": entries}, like=value)
+        after = places.shape(value, target)
+        shape = self.vector(after) if entries is None else self._vector(entries)
+        return self._build.op("Reshape", [tensor, shape], like=value)
 
     def vector(self, sizes: tuple[Size, ...]) -> ir.Value:
         """An int64 vector of sizes.
@@ -91,3 +96,21 @@ class SizeVectors:
             return build.op("Shape", [tensor], {"start": place, "end": place + 1}, name=name)
         shape = build.op("Shape", [tensor], name=name)
         return build.op("Gather", [shape, self._vector([place])], {"axis": 0}, name=name)
+
+
+def _entries(value: Value, source: Form, target: Form) -> list[int] | None:
+    """The shape of a Reshape in numbers, 0 and -1 included; None where they do not say it."""
+    before, after = places.shape(value, source), places.shape(value, target)
+    if sum(size.known is None for size in after) <= 1:
+        return [-1 if size.known is None else size.known for size in after]
+    entries: list[int | None] = []
+    for place, size in enumerate(after):
+        if size.known is not None:
+            entries.append(size.known)
+        elif place < len(before) and before[place] == size:
+            entries.append(0)
+        else:
+            entries.append(None)
+    if entries.count(None) > 1:
+        return None
+    return [-1 if entry is None else entry for entry in entries]

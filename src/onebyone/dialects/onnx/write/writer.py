@@ -72,8 +72,7 @@ class Writer:
 
     def reshaped(self, value: Value, tensor: ir.Value, source: Form, form: Form) -> ir.Value:
         """A new Reshape."""
-        shape = self._sizes.reshape(value, source, form)
-        return annotated(self._build.op("Reshape", [tensor, shape], like=value), value, form)
+        return annotated(self._sizes.reshaped(value, tensor, source, form), value, form)
 
     def permuted(self, value: Value, tensor: ir.Value, order: list[int], form: Form) -> ir.Value:
         """A new Transpose."""
@@ -108,9 +107,10 @@ class Writer:
         """
         tensor = self._reader.tensors[value]
         if tensor not in self._plan.graph.views:
-            # A constant that no operation reads, such as a Gemm's C where beta is 0.
+            # No operation reads it: a constant, such as a Gemm's C where beta is 0, or an empty
+            # operand of a Concat.
             if (producer := value.producer()) is not None and not self._build.has(producer):
-                self._build.push(producer)
+                self._push_reading(producer)
             return value
         view = self._plan.graph.views[tensor]
         if view.value.constant and tensor is not view.value.tensor and not resolved:
