@@ -79,6 +79,14 @@ CASES: dict[str, tuple[Function, Any]] = {
     "mish": one(f.mish),
     "softplus": one(f.softplus),
     "softplus beta": one(lambda x: f.softplus(x, beta=2)),
+    "softplus threshold": one(lambda x: f.softplus(x, beta=2, threshold=0.5)),
+    "whole bounds": (lambda x: (f.hardtanh(x, -1.7, 2.9), f.relu6(x), f.threshold(x, 1.7, -2.9),
+                                torch.addcmul(x, x, x, value=2), torch.add(x, x, alpha=3)),
+                     lambda: (whole(*X) * 3 - 8,)),
+    "sign of truth": one(lambda x: (x > 0).sign()),
+    "bits": (lambda x: (x.view(torch.int32), x.view(torch.int64)), lambda: (whole(*X),)),
+    "truth of no axes": one(lambda x: (torch.all(x > 0, dim=[]), torch.any(x > 0, dim=[0, 1]))),
+    "swapdims": one(lambda x: (x.swapdims(0, 2), x.swapaxes(0, 1))),
     "elu": one(lambda x: f.elu(x, alpha=0.5)),
     "celu": one(lambda x: f.celu(x, alpha=0.5)),
     "selu": one(f.selu),
@@ -321,3 +329,18 @@ def test_an_argument_that_no_row_asks_for_is_refused() -> None:
         apply(Never(), call, {"left_out": 0})
     given.asked.add("mode")
     assert apply(Never(), call, {"left_out": 0}) is given["self"]
+
+
+def test_a_norm_of_halves_takes_the_epsilon_of_single_precision() -> None:
+    x = torch.full((1, 4), 1e-3, dtype=torch.float16)
+    program = ExportedModel(export(Of(lambda x: f.rms_norm(x, (4,))).eval(), (x,)))
+    values = {program.inputs[0].name: x.double().numpy()}
+    (got,) = program.run(Float64(), values).values()
+    assert np.allclose(got, f.rms_norm(x, (4,)).double().numpy(), rtol=2**-10)
+
+
+def test_a_factor_is_a_number_of_the_type() -> None:
+    x = torch.zeros(2)
+    program = ExportedModel(export(Of(lambda x: torch.add(x, 1, alpha=0.1)).eval(), (x,)))
+    (got,) = program.run(Float64(), {program.inputs[0].name: np.zeros(2)}).values()
+    assert np.array_equal(got, np.full(2, np.float32(0.1), np.float64))

@@ -238,12 +238,31 @@ def test_a_bound_of_doubles_may_lie_beyond_float32() -> None:
 def test_what_the_runtime_writes_out_is_understood() -> None:
     text = """
         <ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
-        agraph (double[2,3] x) => (double[2,2] y) {{
+        agraph (double[2,2,3] x) => (double[2,2,2] y) {{
             y = com.microsoft.FusedMatMul <
                 alpha = 0.5, transA = 0, transB = 1, transBatchA = 0, transBatchB = {}> (x, x)
         }}"""
-    x = np.arange(6.0).reshape(2, 3)
+    x = np.arange(12.0).reshape(2, 2, 3)
     got = Interpreter(build(text.format(0)), Float64()).run({"x": x})["y"]
-    assert np.allclose(got, 0.5 * x @ x.T)
-    with pytest.raises(UnsupportedError, match="first axis"):
-        Interpreter(build(text.format(1)), Float64()).run({"x": x})
+    assert np.allclose(got, 0.5 * x @ x.swapaxes(1, 2))
+    # The first axis is the last but one before the last two are exchanged.
+    got = Interpreter(build(text.format(1)), Float64()).run({"x": x})["y"]
+    assert np.allclose(got, 0.5 * x @ x.transpose(1, 2, 0))
+
+
+def test_what_a_row_does_not_understand_runs_through_the_official_body() -> None:
+    got = run("""agraph (int32[5] x) => (int32[5] y) {
+        y = Shrink <lambd = 1.0, bias = 1.0> (x)
+    }""", x=np.array([-3, -1, 0, 1, 3], np.int32))  # fmt: skip
+    assert np.array_equal(got, [-2, 0, 0, 0, 2])
+
+
+def test_a_logarithm_of_exponentials_reaches_far_down_without_a_warning() -> None:
+    x = np.array([[-1e3, 0.0, 1e3], [-np.inf, -np.inf, -np.inf]])
+    text = "agraph (double[2,3] x) => (double[2,n] y) {{ y = {} (x) }}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        below = run(text.format("LogSoftmax <axis = 1>"), x=x)
+        total = run(text.format("ReduceLogSumExp <keepdims = 1, axes = [1]>"), x=x)
+    assert np.array_equal(below[0], [-2000.0, -1000.0, 0.0]) and np.isnan(below[1]).all()
+    assert np.array_equal(total, [[1000.0], [-np.inf]])

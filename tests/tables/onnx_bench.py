@@ -50,14 +50,15 @@ class OnnxBench:
 def settings(node: OnnxNode) -> Iterator[Setting]:
     """The node between transposes, with sizes and with symbols, and between FC layers."""
     rank = max((o.values.ndim for o in node.operands if o is not None and o.free), default=0)
+    shape = _shape(node)
     for order in orders(rank):
         feeds = [{k: turned(v, order) for k, v in feed.items()} for feed in node.feeds()]
         for symbolic in (False, True) if order == orders(rank)[0] else (False,):
-            model = between_transposes(replace(node, symbolic=symbolic), order)
+            model = between_transposes(replace(node, symbolic=symbolic), order, shape)
             if model is not None:
                 label = f"order {order}{' symbolic' if symbolic else ''}"
                 yield Setting(label, model, feeds, symbolic=symbolic)
-    model = between_layers(node)
+    model = between_layers(node, shape)
     if model is not None:
         yield Setting("layers", model, node.feeds())
 
@@ -89,8 +90,13 @@ def _shape(node: OnnxNode) -> tuple[int, ...]:
     return () if outputs is None else outputs[0][0].shape
 
 
-def between_transposes(node: OnnxNode, order: Sequence[int]) -> onnx.ModelProto | None:
-    """The node on operands that come in another order of axes, its results in another one."""
+def between_transposes(
+    node: OnnxNode, order: Sequence[int], shape: Sequence[int]
+) -> onnx.ModelProto | None:
+    """The node on operands that come in another order of axes, its results in another one.
+
+    ``shape`` is that of its first result.
+    """
     before: dict[int, Sequence[onnx.NodeProto]] = {}
     flipped: dict[int, Operand | None] = dict(enumerate(node.operands))
     for place, operand in enumerate(node.operands):
@@ -100,16 +106,16 @@ def between_transposes(node: OnnxNode, order: Sequence[int]) -> onnx.ModelProto 
         flipped[place] = replace(operand, values=turned(operand.values, order))
         before[place] = [h.make_node("Transpose", [f"x{place}"], [f"t{place}"], perm=back)]
     after = []
-    if len(_shape(node)) > 1:
-        perm = like(order, len(_shape(node)))
+    if len(shape) > 1:
+        perm = like(order, len(shape))
         after = [h.make_node("Transpose", ["y0"], ["z0"], perm=perm)]
     moved = replace(node, operands=tuple(flipped.values()))
     shown = "z0" if after else "y0"
     return _model(moved, before, after, result=shown)
 
 
-def between_layers(node: OnnxNode) -> onnx.ModelProto | None:
-    """The node between two FC layers, its operands' last axis the channels."""
+def between_layers(node: OnnxNode, shape: Sequence[int]) -> onnx.ModelProto | None:
+    """The node between two FC layers, the last axis of operands and of ``shape`` the channels."""
     before: dict[int, Sequence[onnx.NodeProto]] = {}
     more: dict[str, Array] = {}
     for place, operand in enumerate(node.operands):
@@ -123,9 +129,9 @@ def between_layers(node: OnnxNode) -> onnx.ModelProto | None:
         before[place] = [
             h.make_node("MatMul", [f"x{place}", f"w{place}"], [f"t{place}"], f"fc{place}")
         ]
-    if not before or len(_shape(node)) < 2:
+    if not before or len(shape) < 2:
         return None
-    channels = _shape(node)[-1]
+    channels = shape[-1]
     more["w_out"] = np.random.default_rng(5).uniform(0.5, 1.5, (channels, 3)).astype(np.float32)
     after = [
         h.make_node("Cast", ["y0"], ["c0"], to=1),

@@ -334,10 +334,6 @@ MICROSOFT: dict[str, list[OnnxNode]] = {
     ],
     "Gelu": [s("Gelu", X, domain="com.microsoft")],
     "QuickGelu": [s("QuickGelu", X, domain="com.microsoft", alpha=1.702)],
-    "SimplifiedLayerNormalization": [
-        s("SimplifiedLayerNormalization", X, w(4), domain=domain, axis=-1, epsilon=0.1)
-        for domain in ("com.microsoft",)
-    ],
 }  # fmt: skip
 
 

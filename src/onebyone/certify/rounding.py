@@ -19,7 +19,7 @@ from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.inputs import Ports, Shapes, draws, renamed, shapes, truth
 from onebyone.certify.noise import SAFETY, deviation, spread
 from onebyone.dialects.protocol import Model, RuntimeRefusesError, RuntimeUnableError, Session
-from onebyone.kernels.arithmetic import Array
+from onebyone.kernels.arithmetic import Array, quiet
 from onebyone.kernels.errors import ExecutionError, UnsupportedError
 
 # Of several inputs the worst answer counts.
@@ -204,12 +204,13 @@ def _spread_in_b(
 def _errors(mine: Array, theirs: Array, exact: Array) -> dict[str, Any]:
     """[first, second] maximal and RMS errors, and the ratio of the latter two's."""
     worst = [deviation(np.asarray(x), exact) for x in (mine, theirs)]
-    mean = [
-        float(np.sqrt(np.mean((np.asarray(x, np.float64) - exact.astype(np.float64)) ** 2)))
-        if x.shape == exact.shape
-        else float("inf")
-        for x in (mine, theirs)
-    ]
+    with quiet():
+        mean = [
+            float(np.sqrt(np.mean((np.asarray(x, np.float64) - exact.astype(np.float64)) ** 2)))
+            if x.shape == exact.shape
+            else float("inf")
+            for x in (mine, theirs)
+        ]
     ratio = mean[1] / mean[0] if mean[0] else None
     return {"max": worst, "rms": mean, "ratio": ratio}
 

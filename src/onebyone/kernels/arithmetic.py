@@ -86,6 +86,11 @@ INTEGRAL = frozenset({"Ceil", "Floor", "Round", "Sign", "Trunc"})
 _FUNCTION_ULPS = 16.0
 
 
+def quiet() -> np.errstate:
+    """Infinities and NaN are values like others, of which numpy need not warn."""
+    return np.errstate(over="ignore", divide="ignore", invalid="ignore")
+
+
 class Arithmetic(ABC):
     """Numbers as operators see them. Shapes broadcast as in numpy.
 
@@ -182,6 +187,14 @@ class Arithmetic(ABC):
         count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
         return self.mul(self.total(x, axes), self.reciprocal(self.constant(count)))
 
+    def log_softmax(self, x: Tensor, axis: int) -> Tensor:
+        """The logarithm of a softmax along an axis."""
+        return self.function("Log", self.softmax(x, axis))
+
+    def log_sum_exp(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        """The logarithm of the sum of exponentials over axes, which stay with size 1."""
+        return self.function("Log", self.total(self.function("Exp", x), axes))
+
     def maximum(self, a: Tensor, b: Tensor) -> Tensor:
         """The larger of two, element by element."""
         both = self.move(lambda p, q: np.stack(np.broadcast_arrays(p, q)), a, b)
@@ -218,8 +231,7 @@ class Float64(Arithmetic):
         if not unit:
             return out
         draw = self._noise.uniform(-1.0, 1.0, out.shape)
-        with np.errstate(invalid="ignore"):
-            erring = out + unit * ulps * magnitude * draw
+        erring = out + unit * ulps * magnitude * draw
         # An infinity is exact: a mask of them hides the same elements in every run.
         return np.where(np.isfinite(out), erring, out)
 
@@ -245,13 +257,11 @@ class Float64(Arithmetic):
         return np.negative(a)
 
     def reciprocal(self, a: Tensor) -> Array:
-        with np.errstate(divide="ignore"):
-            out = np.reciprocal(np.asarray(a))
+        out = np.reciprocal(np.asarray(a))
         return self._err(out, np.abs(out))
 
     def div(self, a: Tensor, b: Tensor) -> Array:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            out = np.divide(a, b)
+        out = np.divide(a, b)
         return self._err(out, np.abs(out))
 
     def matmul(self, a: Tensor, b: Tensor) -> Array:
@@ -285,8 +295,7 @@ class Float64(Arithmetic):
 
     def function(self, name: str, *xs: Tensor) -> Array:
         self.used.add(name)
-        with np.errstate(all="ignore"):
-            out = np.power(*xs) if name == "Pow" else FUNCTIONS[name](np.asarray(xs[0]))
+        out = np.power(*xs) if name == "Pow" else FUNCTIONS[name](np.asarray(xs[0]))
         if name in INTEGRAL:
             return out
         # Runtimes bound the absolute error of saturating functions, not the relative one.
@@ -295,11 +304,30 @@ class Float64(Arithmetic):
     def softmax(self, x: Tensor, axis: int) -> Array:
         self.used.add("Softmax")
         values = np.asarray(x)
-        with np.errstate(invalid="ignore"):
-            grown = np.exp(values - values.max(axis=axis, keepdims=True, initial=-np.inf))
+        grown = np.exp(values - values.max(axis=axis, keepdims=True, initial=-np.inf))
         out = grown / grown.sum(axis=axis, keepdims=True)
         # exp(x - max) is as wrong as the subtraction: unit * |x - max| relative error at most.
         return self._err(out, np.abs(out), _FUNCTION_ULPS + sum_ulps(values.shape[axis]))
+
+    def log_softmax(self, x: Tensor, axis: int) -> Array:
+        self.used.update(("Softmax", "Log"))
+        values = np.asarray(x)
+        shifted = values - values.max(axis=axis, keepdims=True, initial=-np.inf)
+        out = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+        return self._err_of_log(out, values.shape[axis])
+
+    def log_sum_exp(self, x: Tensor, axes: tuple[int, ...]) -> Array:
+        self.used.update(("Exp", "Log"))
+        values = np.asarray(x)
+        top = values.max(axis=axes, keepdims=True, initial=-np.inf)
+        # Where all are minus infinity, or one is infinity, nothing is left of a difference.
+        top = np.where(np.isfinite(top), top, 0.0)
+        out = top + np.log(np.exp(values - top).sum(axis=axes, keepdims=True))
+        return self._err_of_log(out, values.size // max(out.size, 1))
+
+    def _err_of_log(self, out: Array, count: int) -> Array:
+        """Logarithms of sums of ``count`` exponentials: the sum's relative error is absolute."""
+        return self._err(out, _FUNCTION_ULPS * (np.abs(out) + 1.0) + sum_ulps(count))
 
     def keys(self, *xs: Tensor) -> list[Array]:
         return [np.asarray(x) for x in xs]

@@ -23,7 +23,7 @@ Kernel: TypeAlias = Callable[..., Tensor]
 def function(ar: Arithmetic, x: Tensor, *, name: str) -> Tensor:
     """One of `onebyone.kernels.arithmetic.FUNCTIONS`; integral ones leave exact values exact."""
     if name in INTEGRAL and not ar.is_data(x):
-        return np.sign(x) if name == "Sign" else x
+        return np.sign(x) if name == "Sign" and x.dtype != bool else x
     return ar.function(name, data(ar, x))
 
 
@@ -74,8 +74,7 @@ def divide(ar: Arithmetic, a: Tensor, b: Tensor, *, rounding: str | None = None)
     if rounding == "floor":
         x, y = ar.known(a), ar.known(b)
         if x is not None and y is not None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return ar.constant(np.floor_divide(x, y))
+            return ar.constant(np.floor_divide(x, y))
     quotient = ar.div(data(ar, a), data(ar, b))
     names = {"floor": "Floor", "trunc": "Trunc"}
     return quotient if rounding is None else ar.function(names[rounding], quotient)
@@ -289,18 +288,24 @@ def gelu(ar: Arithmetic, x: Tensor, *, tanh: bool) -> Tensor:
 
 
 def threshold(ar: Arithmetic, x: Tensor, *, bound: float, value: float = 0.0) -> Tensor:
-    """``x`` where it is above ``bound``, ``value`` elsewhere."""
+    """``x`` where it is above ``bound``, ``value`` elsewhere; both truncated beside integers."""
+    if not ar.is_data(x):
+        least, other = (np.asarray(number).astype(x.dtype) for number in (bound, value))
+        return np.where(x > least, x, other)
     above = compare(ar, x, ar.constant(bound), relation=np.greater)
     return where(ar, above, x, ar.constant(value))
 
 
 def shrink(ar: Arithmetic, x: Tensor, *, bound: float, bias: float) -> Tensor:
-    """``x`` moved by ``bias`` towards zero where it is beyond ``bound``, else zero."""
+    """``x`` moved by ``bias`` towards zero where it is beyond ``bound``, else zero.
+
+    With a negative bound ``x`` may be beyond on both sides: that below is asked first.
+    """
     key, low, high = ar.keys(x, ar.constant(-bound), ar.constant(bound))
     above = x if bias == 0 else ar.sub(x, ar.constant(bias))
     below = x if bias == 0 else ar.add(x, ar.constant(bias))
-    inner = where(ar, key < low, below, ar.constant(0.0))
-    return where(ar, key > high, above, inner)
+    inner = where(ar, key > high, above, ar.constant(0.0))
+    return where(ar, key < low, below, inner)
 
 
 # Types.
@@ -329,5 +334,4 @@ def cast(
         return np.asarray(x).astype(dtype)
     if dtype.kind == "b":
         return truth(ar, x)
-    with np.errstate(invalid="ignore"):
-        return np.trunc(floats(ar, x, f"a cast to {dtype}")).astype(dtype)
+    return np.trunc(floats(ar, x, f"a cast to {dtype}")).astype(dtype)

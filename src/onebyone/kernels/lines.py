@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
-from onebyone.kernels.elementwise import absolute, is_nan, square, where
+from onebyone.kernels.elementwise import Kernel, absolute, is_nan, square, where
 from onebyone.kernels.operands import move
 
 # Axes of an array, by their numbers.
@@ -54,17 +54,30 @@ def mean(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
     return ar.mean(x, axes)
 
 
-def largest(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
-    """The maximum; of nothing the least number that there is."""
+def largest(ar: Arithmetic, x: Tensor, *, axes: Axes, where: Array | None = None) -> Tensor:
+    """The maximum; of nothing the least number that there is, of one element that element.
+
+    Args:
+        ar: the arithmetic.
+        x: data or exact values.
+        axes: the axes to reduce.
+        where: the elements of data that take part; all by default.
+    """
     if ar.is_data(x):
-        return ar.largest(x, axes)
+        count = int(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+        if count == 1 and where is None:
+            return x
+        if not count:
+            shape = [1 if axis in axes else n for axis, n in enumerate(x.shape)]
+            return ar.constant(np.full(shape, -np.inf))
+        return ar.largest(x, axes, where)
     return np.max(x, axis=axes, keepdims=True, initial=_bounds(x)[0])
 
 
 def smallest(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
     """The minimum; of nothing the largest number that there is."""
     if ar.is_data(x):
-        return ar.neg(ar.largest(ar.neg(x), axes))
+        return ar.neg(largest(ar, ar.neg(x), axes=axes))
     return np.min(x, axis=axes, keepdims=True, initial=_bounds(x)[1])
 
 
@@ -97,7 +110,7 @@ def log_sum(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
 
 def log_sum_exp(ar: Arithmetic, x: Tensor, *, axes: Axes) -> Tensor:
     """The logarithm of the sum of exponentials over axes."""
-    return log_sum(ar, ar.function("Exp", x), axes=axes)
+    return ar.log_sum_exp(x, axes)
 
 
 def moments(
@@ -242,10 +255,15 @@ def softmax(ar: Arithmetic, x: Tensor, *, axis: int) -> Tensor:
     return ar.softmax(x, axis)
 
 
-def softmax_behind(ar: Arithmetic, x: Tensor, *, axis: int) -> Tensor:
-    """A softmax over ``axis`` and all behind it as one."""
+def log_softmax(ar: Arithmetic, x: Tensor, *, axis: int) -> Tensor:
+    """The logarithm of a softmax."""
+    return ar.log_softmax(x, axis)
+
+
+def behind(ar: Arithmetic, x: Tensor, *, axis: int, kernel: Kernel) -> Tensor:
+    """``kernel``, a softmax or its logarithm, over ``axis`` and all behind it as one."""
     rows = int(np.prod(x.shape[:axis], dtype=np.int64))
-    flat = ar.softmax(ar.move(lambda a: a.reshape(rows, -1), x), 1)
+    flat = kernel(ar, ar.move(lambda a: a.reshape(rows, -1), x), axis=1)
     return ar.move(lambda a: a.reshape(x.shape), flat)
 
 

@@ -14,6 +14,13 @@ _ROUNDOFF = {
     "bfloat16": 2.0**-8,
 }
 
+_LARGEST = {
+    "float64": float(np.finfo(np.float64).max),
+    "float32": float(np.finfo(np.float32).max),
+    "float16": float(np.finfo(np.float16).max),
+    "bfloat16": (2.0 - 2.0**-7) * 2.0**127,
+}
+
 # Types narrower than these have a range that ordinary values leave: a conversion to them is a
 # function of its own, not a rounding.
 WIDE = frozenset(_ROUNDOFF)
@@ -22,6 +29,16 @@ WIDE = frozenset(_ROUNDOFF)
 def unit_roundoff(name: str) -> float:
     """Unit roundoff of a type; 0 for exact types, 2**-4 for floats of 8 bits and fewer."""
     return _ROUNDOFF.get(name, 2.0**-4) if "float" in name else 0.0
+
+
+def type_of_roundoff(unit: float) -> str | None:
+    """The floating-point type of a unit roundoff; None where there is none, or several."""
+    return next((name for name, roundoff in _ROUNDOFF.items() if roundoff == unit), None)
+
+
+def largest_number(unit: float) -> float:
+    """The largest finite number of the type of a unit roundoff; infinity if that is not known."""
+    return _LARGEST.get(type_of_roundoff(unit) or "", np.inf)
 
 
 def native(array: Array) -> Array:

@@ -165,7 +165,8 @@ def max_pool(
     view = ar.move(lambda a: windows(pad(a, pads), kernel, strides, dilations), x)
     inside = windows(pad(np.ones((1, 1, *x.shape[2:]), bool), pads), kernel, strides, dilations)
     axes = tuple(range(x.ndim, 2 * x.ndim - 2))
-    return _pooled(ar, ar.largest(view, axes, inside if any(map(any, pads)) else None), x.ndim)
+    where = inside if any(map(any, pads)) else None
+    return _pooled(ar, lines.largest(ar, view, axes=axes, where=where), x.ndim)
 
 
 def sum_pool(

@@ -106,6 +106,8 @@ def official(
         schema: Any = onnx.defs.get_schema(node.op_type, version, domain)
     except onnx.defs.SchemaError:
         return None
+    if any(name not in schema.attributes for name in node.attributes):
+        return None  # the body would do without it
     if schema.has_function:
         usable: list[int] = [v for v in schema.function_opset_versions if v <= version]
         if not usable:

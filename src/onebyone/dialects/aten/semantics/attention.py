@@ -32,13 +32,17 @@ def _attention(call: Call) -> Tensor:
         q, k = ar.mul(q, factor), ar.mul(k, factor)
     scores = ar.matmul(q, products.swapped(ar, k))
     mask = call.optional("attn_mask")
+    masks = [] if mask is None else [mask]
     if call.get("is_causal"):
-        mask = np.tri(q.shape[-2], k.shape[-2], dtype=bool)
-    if mask is None:
+        masks.append(np.tri(q.shape[-2], k.shape[-2], dtype=bool))
+    if not masks:
         return ar.matmul(ar.softmax(scores, scores.ndim - 1), v)
-    if not ar.is_data(mask):
-        mask = elementwise.where(ar, mask, ar.constant(0.0), ar.constant(-math.inf))
-    scores = ar.add(scores, mask)
+    if len(masks) == 2 and not ar.is_data(mask):
+        masks = [np.logical_and(*masks)]
+    for mask in masks:
+        if not ar.is_data(mask):
+            mask = elementwise.where(ar, mask, ar.constant(0.0), ar.constant(-math.inf))
+        scores = ar.add(scores, mask)
     return ar.matmul(lines.safe_softmax(ar, scores, axis=scores.ndim - 1), v)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from onebyone.kernels import operands
-from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor, quiet
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
 
@@ -113,6 +113,10 @@ class Call:
         """The same as data."""
         return self.ar.constant(self.rounded(value))
 
+    def beside(self, x: Tensor, value: float) -> Tensor:
+        """The same next to ``x``: data next to data, else exact in the type of ``x``."""
+        return self.number(value) if self.ar.is_data(x) else np.asarray(value).astype(x.dtype)
+
     def get(self, name: str, default: Any = None) -> Any:
         """An argument by name, or a default."""
         value = self.given.get(name)
@@ -150,7 +154,7 @@ def apply(operator: Operator, call: Call, defaults: dict[str, Any]) -> Result:
         UnsupportedError: the row does not understand this use of the operator, or never asked for
             an argument that is given.
     """
-    with np.errstate(over="ignore"):
+    with quiet():
         result = operator(call)
     for name in call.given.keys() - call.given.asked - _WITHOUT_EFFECT:
         value = dict.get(call.given, name)
@@ -182,11 +186,6 @@ def row(kernel: Kernel, *names: str, **floats: float) -> Operator:
 def exact_row(kernel: Kernel, *names: str, **facts: Any) -> Operator:
     """An operator that is a kernel of data and of exact values alike."""
     return lambda call: kernel(call.ar, *call.operands(*(names or ("self",))), **facts)
-
-
-def place_row(kernel: Kernel, **facts: Any) -> Operator:
-    """An operator that is a kernel which moves the elements of ``self``."""
-    return lambda call: kernel(call.ar, call.tensor("self"), **facts)
 
 
 def several(values: Any) -> list[int]:

@@ -28,14 +28,20 @@ def _function(name: str) -> Operator:
 def _sum(kernel: Kernel, swapped: bool = False) -> Operator:
     def run(call: Call) -> Tensor:
         a, b = call.operands("other", "self") if swapped else call.operands("self", "other")
-        alpha = call.get("alpha", 1)
-        if alpha != 1:
-            exact = not call.ar.is_data(b)
-            factor = alpha if exact else call.constant("alpha", np.asarray(float(alpha)))
-            b = b * b.dtype.type(alpha) if exact else call.ar.mul(factor, b)
-        return kernel(call.ar, a, b)
+        return kernel(call.ar, a, _times(call, b, "alpha"))
 
     return run
+
+
+def _times(call: Call, x: Any, name: str) -> Tensor:
+    """``x`` times a number that is an argument, in the type that is computed in."""
+    factor = call.get(name, 1)
+    if factor == 1:
+        return x
+    if call.ar.is_data(x):
+        rounded = np.asarray(call.rounded(float(factor)))
+        return elementwise.mul(call.ar, call.constant(name, rounded), x)
+    return elementwise.mul(call.ar, x, call.beside(x, factor))
 
 
 def _div(call: Call) -> Tensor:
@@ -59,12 +65,14 @@ def _clamp(call: Call) -> Tensor:
 
 
 def _hardtanh(call: Call) -> Tensor:
-    low, high = call.number(call.given["min_val"]), call.number(call.given["max_val"])
-    return call.ar.minimum(call.ar.maximum(call.data("self"), low), high)
+    (x,) = call.operands("self")
+    low, high = (call.beside(x, call.given[name]) for name in ("min_val", "max_val"))
+    return elementwise.minimum(call.ar, elementwise.maximum(call.ar, x, low), high)
 
 
 def _relu6(call: Call) -> Tensor:
-    return call.ar.minimum(elementwise.positive(call.ar, call.data("self")), call.number(6.0))
+    (x,) = call.operands("self")
+    return elementwise.minimum(call.ar, elementwise.positive(call.ar, x), call.beside(x, 6.0))
 
 
 def _hard_sigmoid(call: Call) -> Tensor:
@@ -94,6 +102,11 @@ def _leaky_relu(call: Call) -> Tensor:
     return elementwise.leaky(call.ar, call.data("self"), alpha=slope)
 
 
+def _prelu_kernel(call: Call) -> Tensor:
+    """Slopes that broadcast as they are; those of ``prelu`` follow axis 1."""
+    return elementwise.sloped(call.ar, call.data("self"), call.data("weight"))
+
+
 def _prelu(call: Call) -> Tensor:
     x, slope = call.tensor("self"), call.tensor("weight")
     if slope.size > 1 and x.ndim > 1:
@@ -102,14 +115,16 @@ def _prelu(call: Call) -> Tensor:
 
 
 def _softplus(call: Call) -> Tensor:
-    x, beta = call.data("self"), call.get("beta", 1)
-    # Beyond it PyTorch takes the argument itself, which a rounding explains.
-    if call.get("threshold", 20) < 20:
-        raise UnsupportedError("softplus with a low threshold")
-    if beta == 1:
-        return elementwise.softplus(call.ar, x)
-    factor = call.number(float(beta))
-    return call.ar.div(elementwise.softplus(call.ar, call.ar.mul(factor, x)), factor)
+    """Beyond the threshold the argument itself, which a rounding explains where that is high."""
+    ar, x, beta = call.ar, call.data("self"), call.get("beta", 1)
+    factor, bound = call.number(float(beta)), call.get("threshold", 20)
+    argument = x if beta == 1 else ar.mul(factor, x)
+    out = elementwise.softplus(ar, argument)
+    out = out if beta == 1 else ar.div(out, factor)
+    if bound >= 20:
+        return out
+    beyond = elementwise.compare(ar, argument, call.number(float(bound)), relation=np.greater)
+    return elementwise.where(ar, beyond, x, out)
 
 
 def _gelu(call: Call) -> Tensor:
@@ -175,11 +190,9 @@ def _cast(call: Call) -> Tensor:
 
 def _added_product(kernel: Kernel) -> Operator:
     def run(call: Call) -> Tensor:
-        ar, value = call.ar, call.get("value", 1)
-        term = kernel(ar, call.data("tensor1"), call.data("tensor2"))
-        if value != 1:
-            term = ar.mul(call.constant("value", np.asarray(float(value))), term)
-        return ar.add(call.data("self"), term)
+        x, first, second = call.operands("self", "tensor1", "tensor2")
+        term = kernel(call.ar, first, second)
+        return elementwise.add(call.ar, x, _times(call, term, "value"))
 
     return run
 
@@ -191,7 +204,7 @@ TABLE: Table = {
     **dict.fromkeys(("__and__", "bitwise_and"), _bits(np.bitwise_and, *_PAIR)),
     **dict.fromkeys(("__or__", "bitwise_or"), _bits(np.bitwise_or, *_PAIR)),
     **dict.fromkeys(("_to_copy", "to", "type_as"), _cast),
-    **dict.fromkeys(("_prelu_kernel", "prelu"), _prelu),
+    "_prelu_kernel": _prelu_kernel,
     "abs": exact_row(elementwise.absolute),
     "add": _sum(elementwise.add),
     "addcdiv": _added_product(elementwise.divide),
@@ -235,6 +248,7 @@ TABLE: Table = {
     "ne": _compare(np.not_equal),
     "neg": exact_row(elementwise.neg),
     "pow": _pow,
+    "prelu": _prelu,
     "reciprocal": row(lambda ar, x: ar.reciprocal(x)),
     "relu": exact_row(elementwise.positive),
     "relu6": _relu6,

@@ -31,7 +31,9 @@ def _layer_norm(call: Call) -> Result:
 
 def _rms_norm(call: Call) -> Result:
     x, axes = call.tensor("input"), _normalized(call, call.tensor("input"))
-    epsilon = call.rounded(call.get("eps", torch.finfo(call.dtypes[0]).eps))
+    # Halves are normalised in float32, whose epsilon they take (measured in torch 2.13).
+    wide = torch.float64 if call.dtypes[0] == torch.float64 else torch.float32
+    epsilon = call.rounded(call.get("eps", torch.finfo(wide).eps))
     scale = call.optional("weight")
     return _only(call, lines.rms_norm(call.ar, x, scale, axes=axes, epsilon=epsilon))
 

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from onebyone.dialects.aten.semantics.base import Call, Operator, Result, Table, several
+from onebyone.dialects.aten.semantics.base import (
+    Call,
+    Operator,
+    Result,
+    Table,
+    numpy_type,
+    several,
+)
 from onebyone.kernels import operands, places
 from onebyone.kernels.arithmetic import Tensor
 from onebyone.kernels.errors import UnsupportedError
@@ -50,6 +57,18 @@ def _squeezed(call: Call, x: Any) -> list[int]:
 def _unsqueezed(call: Call, x: Any) -> list[int]:
     axis = call.given["dim"] % (x.ndim + 1)
     return [*x.shape[:axis], 1, *x.shape[axis:]]
+
+
+def _view(call: Call) -> Tensor:
+    """The elements in another shape, or their bits as another type."""
+    x = call.tensor("self")
+    if "size" in call.given:
+        return places.reshaped(call.ar, x, shape=call.given["size"])
+    if call.dtypes[0] == call.dtype:
+        return x
+    if call.ar.is_data(x) or call.dtype.is_floating_point:
+        raise UnsupportedError("the bits of floating-point numbers")
+    return np.ascontiguousarray(x).view(numpy_type(call.dtype))
 
 
 def _permuted(order_of: Callable[[Call, int], Sequence[int]]) -> Operator:
@@ -216,9 +235,11 @@ _SAME = "alias clone contiguous detach lift_fresh_copy".split()
 
 TABLE: Table = {
     **dict.fromkeys(_SAME, lambda call: call.tensor("self")),
-    **dict.fromkeys(("_unsafe_view", "view"), _shaped(lambda call, x: call.given["size"])),
+    "_unsafe_view": _shaped(lambda call, x: call.given["size"]),
+    "view": _view,
     **dict.fromkeys(("reshape_as", "view_as"), _shaped(lambda call, x: call.tensor("other").shape)),
-    **dict.fromkeys(("swapaxes", "swapdims"), _permuted(_swapped("axis0", "axis1"))),
+    "swapaxes": _permuted(_swapped("axis0", "axis1")),
+    "swapdims": _permuted(_swapped("dim0", "dim1")),
     **dict.fromkeys(("chunk", "split", "split_with_sizes"), _split),
     **dict.fromkeys(("mT", "adjoint"), _permuted(_last_two)),
     **dict.fromkeys(("constant_pad_nd", "pad"), _pad),

@@ -105,7 +105,9 @@ def _vector_norm(call: Call) -> Tensor:
 def _truth(fn: Callable[..., Any]) -> Operator:
     def run(call: Call) -> Tensor:
         x = elementwise.truth(call.ar, call.tensor("self"))
-        axes = call.axes(x)
+        dim = call.given.get("dim")
+        # Unlike for other reductions, a list without axes names none.
+        axes = () if isinstance(dim, (list, tuple)) and not dim else call.axes(x)
         return _kept(call, fn(x, axis=axes, keepdims=True), axes)
 
     return run
@@ -115,8 +117,8 @@ def _softmax(call: Call) -> Tensor:
     x = call.data("self")
     if not x.ndim:
         raise UnsupportedError("a softmax of a number")
-    out = lines.softmax(call.ar, x, axis=call.axis(x))
-    return call.ar.function("Log", out) if "log" in call.op else out
+    kernel = lines.log_softmax if "log" in call.op else lines.softmax
+    return kernel(call.ar, x, axis=call.axis(x))
 
 
 def _safe_softmax(call: Call) -> Tensor:

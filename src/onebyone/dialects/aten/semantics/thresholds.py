@@ -27,8 +27,9 @@ def _soft_shrink(call: Call) -> Tensor:
 
 
 def _threshold(call: Call) -> Tensor:
-    bound, value = call.rounded(call.given["threshold"]), call.rounded(call.given["value"])
-    return elementwise.threshold(call.ar, call.data("self"), bound=bound, value=value)
+    (x,) = call.operands("self")
+    bound, value = (call.rounded(call.given[name]) for name in ("threshold", "value"))
+    return elementwise.threshold(call.ar, x, bound=bound, value=value)
 
 
 def _lerp(call: Call) -> Tensor:

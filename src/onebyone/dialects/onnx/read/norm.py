@@ -74,5 +74,4 @@ TABLE: dict[Key, Handler] = {
     ("", "LayerNormalization"): layer_norm,
     ("", "RMSNormalization"): layer_norm,
     ("", "SimplifiedLayerNormalization"): layer_norm,
-    ("com.microsoft", "SimplifiedLayerNormalization"): layer_norm,
 }

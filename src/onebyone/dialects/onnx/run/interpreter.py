@@ -30,14 +30,6 @@ from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
 
 _MAX_DEPTH = 64
-# The floating-point type of each unit roundoff, for values whose type the model does not say.
-_FLOATS = {
-    2.0**-53: ir.DataType.DOUBLE,
-    2.0**-24: ir.DataType.FLOAT,
-    2.0**-11: ir.DataType.FLOAT16,
-    2.0**-8: ir.DataType.BFLOAT16,
-}
-
 
 Observer = Callable[[ir.Node, list[Tensor | None], bool], None]
 
@@ -104,6 +96,18 @@ class Interpreter:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise UnsupportedError(f"subgraphs nested deeper than {_MAX_DEPTH}")
+        try:
+            return self._run_nodes(graph, scope, opsets, observe)
+        finally:
+            self._depth -= 1
+
+    def _run_nodes(
+        self,
+        graph: ir.Graph,
+        scope: dict[ir.Value, Slot],
+        opsets: dict[str, int],
+        observe: Observer | None,
+    ) -> list[Slot]:
         nodes = list(graph)
         uses = Counter(
             value
@@ -119,7 +123,6 @@ class Interpreter:
                 # Values of an outer graph may be read again by its later nodes.
                 if uses[value] == 0 and value.graph is graph:
                     scope.pop(value, None)
-        self._depth -= 1
         return [self._value(value, scope) for value in graph.outputs]
 
     def _value(self, value: ir.Value, scope: dict[ir.Value, Slot]) -> Slot:
@@ -184,7 +187,7 @@ class Interpreter:
             return list(flow(self, node, slots, scope, opsets))
         operator = OPERATORS.get((domain, node.op_type))
         if operator is None or self._bodies.is_local(node):
-            return self._call(node, slots, opsets)
+            return self._call(node, slots, opsets, f"operator {operator_name(node)}")
         version = node.version or opsets.get(node.domain) or opsets.get(domain) or 1
         call = Call(
             node.op_type, version, attributes(node), len(node.outputs), unit,
@@ -196,7 +199,15 @@ class Interpreter:
         elif not unit and (value := call.attributes.get("value")) is not None:
             unit = unit_roundoff(value.dtype)
         self.ar.unit = unit
-        result = apply(operator, self.ar, call, [None if s is None else s.tensor for s in slots])
+        tensors = [None if slot is None else slot.tensor for slot in slots]
+        try:
+            result = apply(operator, self.ar, call, tensors)
+        except UnsupportedError as error:
+            # What a row does not understand, the standard may say in other operators.
+            try:
+                return self._call(node, slots, opsets, str(error))
+            except UnsupportedError:
+                raise error from None
         results = result if isinstance(result, tuple) else (result,)
         # numpy makes of an array without axes a number, which no arithmetic takes for data.
         results = [np.asarray(r) if isinstance(r, np.generic) else r for r in results]
@@ -207,9 +218,16 @@ class Interpreter:
         ]
 
     def _call(
-        self, node: ir.Node, slots: list[Slot | None], opsets: dict[str, int]
+        self, node: ir.Node, slots: list[Slot | None], opsets: dict[str, int], why: str
     ) -> list[Slot | None]:
-        """Run a function of the model's, or an operator through its official body."""
+        """Run a function of the model's, or an operator through its official body.
+
+        Args:
+            node: what is called.
+            slots: its operands.
+            opsets: the version of each domain.
+            why: what is not understood where there is no body.
+        """
         key = node.op_identifier()
         if key in self._calling:
             raise UnsupportedError(f"function {operator_name(node)} calls itself")
@@ -221,7 +239,7 @@ class Interpreter:
         if (node, said) not in self._called:
             body = self._bodies.of(node, opsets, types)
             if body is None:
-                raise UnsupportedError(f"operator {operator_name(node)}")
+                raise UnsupportedError(why)
             self._called[node, said] = (body, ir.from_proto(body.proto))
         body, function = self._called[node, said]
         scope: dict[ir.Value, Slot] = {}
@@ -230,8 +248,10 @@ class Interpreter:
             assert slot is not None, "a body has the inputs that are there"
             scope[value] = slot
         self._calling.append(key)
-        slots_out = self.run_graph(function.graph, scope, body.opsets)
-        self._calling.pop()
+        try:
+            slots_out = self.run_graph(function.graph, scope, body.opsets)
+        finally:
+            self._calling.pop()
         results: list[Slot | None] = [None] * len(node.outputs)
         for place, slot in zip(body.outputs, slots_out, strict=True):
             results[place] = slot
@@ -245,7 +265,8 @@ class Interpreter:
         dtype = value.dtype
         if dtype is None:
             exact = not self.ar.is_data(slot.tensor)
-            dtype = ir.DataType.from_numpy(slot.tensor.dtype) if exact else _FLOATS.get(slot.unit)
+            name = slot.tensor.dtype if exact else precision.type_of_roundoff(slot.unit)
+            dtype = None if name is None else ir.DataType.from_numpy(np.dtype(name))
         return None if dtype is None else onnx.helper.make_tensor_type_proto(int(dtype), shape)
 
 

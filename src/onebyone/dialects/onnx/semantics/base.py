@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 
 from onebyone.kernels import precision
-from onebyone.kernels.arithmetic import Arithmetic, Tensor
+from onebyone.kernels.arithmetic import Arithmetic, Tensor, quiet
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
 from onebyone.kernels.operands import ints
@@ -82,7 +82,7 @@ def apply(operator: Operator, ar: Arithmetic, call: Call, inputs: Sequence[Any])
         UnsupportedError: the row does not understand this use of the operator, or never asked for
             an attribute that is given.
     """
-    with np.errstate(over="ignore"):
+    with quiet():
         result = operator(ar, call, *inputs)
     for name, value in call.attributes.items():
         ignored = name not in call.asked and name not in _WITHOUT_EFFECT

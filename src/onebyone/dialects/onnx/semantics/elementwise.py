@@ -15,12 +15,7 @@ from onebyone.kernels.arithmetic import FUNCTIONS, Arithmetic, Array, Tensor
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
 from onebyone.kernels.operands import any_data, floats
-from onebyone.kernels.precision import WIDE
-
-# Bounds at least this large bound no float32: Clip(x, 0, 3.4e38) is Relu. In float64 numbers
-# may be larger.
-_NO_BOUND = 3.4e38
-_DOUBLE = 2.0**-53
+from onebyone.kernels.precision import WIDE, largest_number
 
 
 def _function(name: str) -> Operator:
@@ -65,10 +60,14 @@ def _symmetric(ar: Arithmetic, xs: list[Any]) -> Tensor:
 
 
 def _unbounded(ar: Arithmetic, call: Call, bound: Any, sign: int) -> bool:
-    """Whether ``bound`` is a known scalar beyond every number, so that it never takes part."""
+    """Whether ``bound`` is a known scalar that no number of the type is beyond.
+
+    Such a bound never takes part: in float32 Clip(x, 0, 3.4028235e38) is Relu.
+    """
     known = ar.known(bound)
-    least = np.inf if call.unit == _DOUBLE else _NO_BOUND
-    return known is not None and known.size == 1 and bool(sign * known.flat[0] >= least)
+    if known is None or known.size != 1:
+        return False
+    return bool(sign * known.flat[0] >= largest_number(call.unit))
 
 
 def _clip(ar: Arithmetic, call: Call, x: Any, low: Any = None, high: Any = None) -> Tensor:
@@ -170,9 +169,8 @@ def cast(ar: Arithmetic, x: Any, to: ir.DataType, *, saturate: bool = True) -> T
     def narrow(values: Array) -> Array:
         limits = ml_dtypes.finfo(dtype)
         low, high = float(limits.min), float(limits.max)
-        with np.errstate(over="ignore", invalid="ignore"):
-            bounded = np.clip(values, low, high) if saturate else values
-            return bounded.astype(np.float32).astype(dtype).astype(np.float64)
+        bounded = np.clip(values, low, high) if saturate else values
+        return bounded.astype(np.float32).astype(dtype).astype(np.float64)
 
     return elementwise.cast(ar, x, dtype=np.dtype(np.float64), narrow=narrow)
 

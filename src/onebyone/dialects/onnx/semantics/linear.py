@@ -16,11 +16,14 @@ from onebyone.kernels.windows import Pads
 
 
 def _fused_matmul(ar: Arithmetic, call: Call, a: Any, b: Any) -> Tensor:
-    if any([call.get("transBatchA", 0), call.get("transBatchB", 0)]):
-        raise UnsupportedError("FusedMatMul with its first axis moved")
-    a = products.swapped(ar, a) if call.get("transA", 0) else a
-    b = products.swapped(ar, b) if call.get("transB", 0) else b
-    return elementwise.scaled(ar, products.matmul(ar, a, b), factor=call.float("alpha", 1.0))
+    """Vectors are not transposed, and the first axis goes to the rows before the last two swap."""
+    sides: list[Tensor] = []
+    for x, side in ((a, "A"), (b, "B")):
+        if call.get(f"transBatch{side}", 0) and x.ndim > 1:
+            x = move(ar, lambda values: np.moveaxis(values, 0, -2), x)
+        swapped = call.get(f"trans{side}", 0) and x.ndim > 1
+        sides.append(products.swapped(ar, x) if swapped else x)
+    return elementwise.scaled(ar, products.matmul(ar, *sides), factor=call.float("alpha", 1.0))
 
 
 def _gemm(ar: Arithmetic, call: Call, a: Any, b: Any, c: Any = None) -> Tensor:

@@ -71,14 +71,11 @@ def _lrn(ar: Arithmetic, call: Call, x: Any) -> Tensor:
 
 
 def _softmax(ar: Arithmetic, call: Call, x: Any) -> Tensor:
+    kernel = lines.log_softmax if call.op == "LogSoftmax" else lines.softmax
     if call.version >= 13:
-        return lines.softmax(ar, x, axis=axis_of(call.get("axis", -1), x.ndim))
+        return kernel(ar, x, axis=axis_of(call.get("axis", -1), x.ndim))
     # Before opset 13 the axis says where to flatten to two dimensions.
-    return lines.softmax_behind(ar, x, axis=axis_of(call.get("axis", 1), x.ndim))
-
-
-def _log_softmax(ar: Arithmetic, call: Call, x: Any) -> Tensor:
-    return ar.function("Log", _softmax(ar, call, x))
+    return lines.behind(ar, x, axis=axis_of(call.get("axis", 1), x.ndim), kernel=kernel)
 
 
 def _hardmax(ar: Arithmetic, call: Call, x: Any) -> Tensor:
@@ -148,7 +145,7 @@ TABLE: Table = {
     ("", "InstanceNormalization"): _instance_norm,
     ("", "LRN"): _lrn,
     ("", "LayerNormalization"): _layer_norm,
-    ("", "LogSoftmax"): _log_softmax,
+    ("", "LogSoftmax"): _softmax,
     ("", "LpNormalization"): _lp_norm,
     ("", "RMSNormalization"): _rms_norm,
     ("", "ReduceL1"): _reduction(lines.l1),
@@ -165,5 +162,4 @@ TABLE: Table = {
     ("", "SimplifiedLayerNormalization"): _rms_norm,
     ("", "Softmax"): _softmax,
     ("", "Upsample"): _resize,
-    ("com.microsoft", "SimplifiedLayerNormalization"): _rms_norm,
 }
