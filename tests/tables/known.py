@@ -176,7 +176,7 @@ aten conv1d: 2 3 4
 aten conv2d: 1 2 3 4 5
 aten conv3d: 2 3
 aten conv_transpose1d: 1 2 3
-aten conv_transpose2d: 1 2 3
+aten conv_transpose2d: 2 3
 aten conv_transpose3d: 1 2 3
 aten convolution: 1 2
 aten copy: 0 1
@@ -185,7 +185,7 @@ aten embedding: 0
 aten eye: 0 1
 aten full: 0 1
 aten gather: 0
-aten group_norm: 0 1
+aten group_norm: 1
 aten index: 1 4 5
 aten instance_norm: 0
 aten linalg_vector_norm: 1 2 3
@@ -212,7 +212,6 @@ aten roll: 2 3
 aten scalar_tensor: 0
 aten scaled_dot_product_attention: 0 1 2 3 4 5
 aten sort: 0 1
-aten std: 2
 aten topk: 0
 aten tril: 0 1
 aten triu: 0 1
@@ -223,7 +222,6 @@ aten upsample_nearest1d: 0 1
 aten upsample_nearest2d: 0 1 2
 aten upsample_nearest3d: 0 1
 aten upsample_trilinear3d: 0 1
-aten var: 2
 aten var_mean: 0
 aten view: 0 3 4
 aten zeros: 0
@@ -257,7 +255,7 @@ onnx ReduceL2: 4 6
 onnx ReduceLogSum: 4 6
 onnx ReduceLogSumExp: 4 6
 onnx ReduceSumSquare: 4 6
-onnx Reshape: 2 4 5
+onnx Reshape: 2 4
 onnx Resize: 0 1 2 3 4
 onnx ReverseSequence: 0 1
 onnx Scatter: 0
