@@ -12,9 +12,10 @@ import pytest
 from onnx import helper as h
 
 import onebyone
+from onebyone.axes.meanings import axis_labels
 from onebyone.axes.positional import Apply, Kind, Meaning
 from onebyone.dialects.onnx.read import table
-from onebyone.dialects.onnx.read.pointwise import axis_labels
+from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.reader import Reader
 from onebyone.dialects.onnx.write.build import Build
 from tests.lower import graphs
@@ -56,12 +57,11 @@ def _kinds(proto: onnx.ModelProto) -> list[str]:
     return [node.op_type for node in converted.graph]
 
 
-def _global_norm(reader: Reader, node: ir.Node) -> Meaning:
+def _global_norm(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """GlobalLpPool as a newcomer would add it: a reduction by its function."""
     labels = axis_labels(len(reader.shape(node.inputs[0]) or ()))
     gone = tuple((f"gone{i}",) for i in range(2, len(labels)))
-    p = node.attributes["p"].as_int() if "p" in node.attributes else 2
-    return Apply(Kind.REDUCE, f"l{p}", (labels,), ((*labels[:2], *gone),))
+    return Apply(Kind.REDUCE, f"l{given.integer('p', 2)}", (labels,), ((*labels[:2], *gone),))
 
 
 @pytest.mark.parametrize("opset", [13, 18])
@@ -69,7 +69,7 @@ def _global_norm(reader: Reader, node: ir.Node) -> Meaning:
 def test_a_global_reduction_is_written_by_its_function(
     p: int, op_type: str, opset: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(table.TABLE, "GlobalLpPool", _global_norm)
+    monkeypatch.setitem(table.TABLE, ("", "GlobalLpPool"), _global_norm)
     kinds = _kinds(_between(h.make_node("GlobalLpPool", ["f"], ["g"], p=p), opset))
     assert op_type in kinds
     assert "GlobalLpPool" not in kinds
@@ -80,20 +80,20 @@ def test_a_reduction_without_an_expression_keeps_its_layout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """There is no operator for the cubic norm: the layers around it move, and it does not."""
-    monkeypatch.setitem(table.TABLE, "GlobalLpPool", _global_norm)
+    monkeypatch.setitem(table.TABLE, ("", "GlobalLpPool"), _global_norm)
     kinds = _kinds(_between(h.make_node("GlobalLpPool", ["f"], ["g"], p=3)))
     assert "GlobalLpPool" in kinds
     assert kinds.count("MatMul") == 2
 
 
 def test_a_reader_may_say_that_a_node_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stays(reader: Reader, node: ir.Node) -> Meaning:
+    def stays(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
         labels = axis_labels(4)
         return Apply(Kind.POINTWISE, "relu", (labels,), (labels,), stays=True)
 
     proto = _between(h.make_node("Relu", ["f"], ["g"]))
     assert "Transpose" not in _kinds(proto)[1:-1]
-    monkeypatch.setitem(table.TABLE, "Relu", stays)
+    monkeypatch.setitem(table.TABLE, ("", "Relu"), stays)
     assert _kinds(proto).count("Transpose") == 4
 
 
