@@ -281,7 +281,7 @@ def test_what_torch_exports(name: str, to: str) -> None:
         assert "Attention" in operators(result)
 
 
-# ---- calls that stay ------------------------------------------------------------------------------
+# ---- calls that stay ---------------------------------------------------------------------------
 
 
 def test_what_is_within_a_call_that_stays_decides_nothing_around_it() -> None:
