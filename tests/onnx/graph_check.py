@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
-import pickle
 import math
+import pickle
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
