@@ -192,7 +192,7 @@ class Reader:
             inputs = tuple(self.tensors[n] for n in _read(node) if n in self.tensors)
             outputs = tuple(self.tensor(result) for result in results)
         if not outputs and not (isinstance(meaning, Apply) and meaning.kind is Kind.SIZES):
-            # It yields a size, or checks one: the emitter makes those where they are needed.
+            # It yields a size, or checks one: the writer makes those where they are needed.
             return []
         return [Operation(native, meaning, inputs, outputs)]
 
