@@ -27,7 +27,11 @@ def staying(
     changes: Callable[[Node], bool],
     price: Callable[[Value], float],
 ) -> list[set[Call]]:
-    """Sets of calls that may stay together, to be planned and compared; most calls first.
+    """Two sets of calls that may stay together, to be planned and compared.
+
+    The first has every outermost call that no layer forces to be spelled out. The second is the
+    better of two greedy walks, one that spells calls out and one that keeps them, by the moves
+    that the free plan needs; it is left out where it is the first.
 
     Args:
         graph: the model.
