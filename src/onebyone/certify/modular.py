@@ -13,7 +13,7 @@ values. Functions are chosen so that exact identities of the reals hold where ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ _EXACT_TERMS = 4096
 # Real values are carried along up to this many elements: scales, masks, resize weights.
 _KNOWN_LIMIT = 1 << 20
 _BLOCK = 1 << 15
+_WORD = (1 << 64) - 1
 # Masks hide scores with minus infinity or with the most negative number of their type (float32,
 # bfloat16): one number here.
 _LARGEST = (3.4028234663852886e38, 3.3895313892515355e38)
@@ -77,9 +78,11 @@ class Field(Arithmetic):
         return whole.view(np.uint64)
 
     def _hash(self, name: str, x: Array) -> Array:
-        mixed = mix(self._canonical(x), key_of(name, self.prime, self._seed))
+        return self._to_residue(mix(self._canonical(x), key_of(name, self.prime, self._seed)))
+
+    def _to_residue(self, words: Array) -> Array:
         # The high 32 bits times p, divided by 2**32: a residue, uniform up to 2**-11.
-        mixed = (mixed >> np.uint64(32)) * np.uint64(self.prime) >> np.uint64(32)
+        mixed = (words >> np.uint64(32)) * np.uint64(self.prime) >> np.uint64(32)
         return mixed.astype(np.float64) - self.prime // 2
 
     def _make(self, residue: Array, real: Array | None, degree: int) -> Element:
@@ -229,6 +232,38 @@ class Field(Arithmetic):
         for other in elements[1:]:
             out = self._hash(name, self._reduce(out + other.residue))
         return self._make(out, _few(real), 1)
+
+    def opaque(
+        self,
+        name: str,
+        fn: Callable[..., Array],
+        *xs: Tensor,
+        core: Sequence[int] = (),
+        shape: tuple[int, ...] = (),
+    ) -> Tensor:
+        elements = [self._of(x) for x in xs]
+        reals = [e.real for e in elements]
+        if all(r is not None for r in reals):
+            with np.errstate(all="ignore"):
+                return self.constant(fn(*reals))
+        self.used.add(name)
+        self.depth += 1
+        key = key_of(name, self.prime, self._seed)
+        seen = np.zeros((), np.uint64)
+        for place, element in enumerate(elements):
+            whole = core[place] if core else 0
+            seen = mix(seen + self._digest(element.residue, whole), key + place & _WORD)
+        count = int(np.prod(shape, dtype=np.int64))
+        results = mix(seen[..., None] + np.arange(count, dtype=np.uint64), key)
+        return self._make(self._to_residue(results).reshape(*seen.shape, *shape), None, 1)
+
+    def _digest(self, x: Array, whole: int) -> Array:
+        """One word for all elements of the last ``whole`` axes, in their order."""
+        lead = x.shape[: x.ndim - whole]
+        flat = self._canonical(x).reshape(*lead, -1)
+        key = key_of("digest", self.prime, self._seed)
+        places = mix(np.arange(flat.shape[-1], dtype=np.uint64), key)
+        return mix(flat + places, key).sum(axis=-1, dtype=np.uint64)
 
     def softmax(self, x: Tensor, axis: int) -> Element:
         self.used.add("Softmax")

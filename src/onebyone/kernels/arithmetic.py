@@ -8,7 +8,7 @@ a prime. Integers, booleans, shapes and indices are plain numpy arrays in both: 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -151,6 +151,27 @@ class Arithmetic(ABC):
     @abstractmethod
     def function(self, name: str, *xs: Tensor) -> Tensor:
         """A nonlinear function, one of `FUNCTIONS` or ``Pow`` (two operands), elementwise."""
+
+    @abstractmethod
+    def opaque(
+        self,
+        name: str,
+        fn: Callable[..., Array],
+        *xs: Tensor,
+        core: Sequence[int] = (),
+        shape: tuple[int, ...] = (),
+    ) -> Tensor:
+        """A function of which a proof knows nothing but that equal operands give equal results.
+
+        Args:
+            name: its identity: two functions that may differ have different names, so it tells
+                every attribute and type that counts.
+            fn: computes it from the real arrays; the result is (batch..., *shape).
+            xs: operands, (batch..., core...); their batch axes broadcast.
+            core: for each operand how many of its last axes the function sees as a whole; none
+                (element by element) by default.
+            shape: the axes of one result.
+        """
 
     @abstractmethod
     def softmax(self, x: Tensor, axis: int) -> Tensor:
@@ -300,6 +321,18 @@ class Float64(Arithmetic):
             return out
         # Runtimes bound the absolute error of saturating functions, not the relative one.
         return self._err(out, np.abs(out) + (name in _SATURATING), _FUNCTION_ULPS)
+
+    def opaque(
+        self,
+        name: str,
+        fn: Callable[..., Array],
+        *xs: Tensor,
+        core: Sequence[int] = (),
+        shape: tuple[int, ...] = (),
+    ) -> Tensor:
+        self.used.add(name)
+        out = np.asarray(fn(*(np.asarray(x) for x in xs)))
+        return self._err(out, np.abs(out), _FUNCTION_ULPS) if out.dtype.kind == "f" else out
 
     def softmax(self, x: Tensor, axis: int) -> Array:
         self.used.add("Softmax")
