@@ -1,4 +1,4 @@
-"""The layer ``field``: both graphs at random points of three prime fields.
+"""The layer ``field``: both graphs at random points of prime fields that are drawn for each run.
 
 Equal everywhere means, up to a stated probability, equal as expressions over the real weights: no
 tolerance takes part. Unequal is no proof of a difference by itself, since hashes know only some of
@@ -9,7 +9,9 @@ nonlinear functions *and* their float64 outputs differ by more than float64 roun
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,13 +20,65 @@ from onebyone.certify import folded as computed
 from onebyone.certify import locate
 from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.float_gap import excess, real_gap
-from onebyone.certify.inputs import Ports, Shapes, draw, draws, renamed, shapes
-from onebyone.certify.modular import Field
-from onebyone.certify.residues import PRIMES
-from onebyone.certify.traces import Mismatch, Trace, as_numbers, find_mismatch, run_both, trace
+from onebyone.certify.inputs import Ports, Shapes, draw, draws, shapes
+from onebyone.certify.residues import drawn_primes
+from onebyone.certify.ring import Leeway
+from onebyone.certify.traces import Mismatch, Point, Trace, as_numbers, find_mismatch, run_both
 from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array
+from onebyone.kernels.element import Element
 from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
+
+# Sets of sizes that models with symbols are compared at.
+SETS = 3
+# A set of sizes is compared modulo primes until a chance agreement is less likely than this, or as
+# many as may be have been tried. Where there is one set, at least three.
+_CHANCE = 1e-6
+_LEAST, _MOST = 2, 6
+# What a proof may assume, from nothing to most. Where a set suffices, it is told.
+_LEEWAYS = (Leeway(), Leeway(hidden=True, rounded=True), Leeway(True, True, True))
+
+
+@dataclass
+class _Comparison:
+    """Two models, and what all runs of them share."""
+
+    a: Model
+    b: Model
+    ports: Ports
+    given: Mapping[str, Array]
+    seed: int
+    deadline: float
+    folded: Mapping[str, float]
+    leeway: Leeway = _LEEWAYS[0]
+    folds: computed.Folds = computed.Folds({})
+    fixed: bool = False
+    primes: Iterator[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.primes = drawn_primes(self.seed)
+
+    def point(self, shape: Shapes, prime: int) -> Point:
+        """A point at these sizes."""
+        seed = self.seed + prime
+        values = draw(self.a, self.b, self.ports, shape, self.given, seed)
+        return Point(values, prime, seed, self.leeway, self.fixed)
+
+    def run(self, point: Point, follow: bool = False) -> tuple[Trace, Trace]:
+        """Both models there; integers are taken as they are where they steer sizes."""
+        point = replace(point, leeway=self.leeway, fixed=self.fixed)
+        try:
+            return run_both(
+                self.a, self.b, self.ports, point, self.deadline, self.folds, follow
+            )
+        except UnsupportedError:
+            exact = [v for v in point.values.values() if v.dtype.kind in "biu"]
+            if self.fixed or not exact:
+                raise
+            fixed = replace(point, fixed=True)
+            both = run_both(self.a, self.b, self.ports, fixed, self.deadline, self.folds, follow)
+            self.fixed = True
+            return both
 
 
 def check(
@@ -37,168 +91,203 @@ def check(
     seconds: float = 120.0,
     folded: Mapping[str, float] | None = None,
 ) -> Finding:
-    """Compare two models modulo `PRIMES`.
+    """Compare two models modulo primes.
 
     Args:
         a: the first model.
         b: the second model.
         ports: their inputs and outputs, paired.
-        given: inputs from the user; shapes, integers and masks are taken from them.
-        seed: of the random point and of the hashes.
+        given: inputs from the user; shapes are taken from them.
+        seed: of the primes, the random points and the hashes.
         seconds: time after which the answer is undecided.
         folded: constants of ``b`` that are none of ``a``'s, with the relative error that
             rounding may have put into them.
     """
     start = time.monotonic()
-    deadline = start + seconds
+    comparison = _Comparison(a, b, ports, given, seed, start + seconds, folded or {})
     try:
-        layer = _check(a, b, ports, given, seed, deadline, folded or {})
+        layer = _check(comparison)
     except UnsupportedError as error:
         layer = Finding("field", Verdict.UNDECIDED, f"not understood: {error}")
     except OverBudgetError as error:
         layer = Finding("field", Verdict.UNDECIDED, f"over the budget of {seconds:.0f} s: {error}")
-    return Finding(
-        "field", layer.verdict, layer.summary, layer.evidence, layer.witness,
-        time.monotonic() - start,
-    )  # fmt: skip
+    return replace(layer, seconds=time.monotonic() - start)
 
 
-def _check(
-    a: Model,
-    b: Model,
-    ports: Ports,
-    given: Mapping[str, Array],
-    seed: int,
-    deadline: float,
-    folded: Mapping[str, float],
-) -> Finding:
+def _check(c: _Comparison) -> Finding:
     failure = "no size of the dynamic dimensions was found that both models run"
-    for shape in shapes(ports, given):
-        values = draw(a, b, ports, shape, given, seed)
+    done: list[_Set] = []
+    for shape in shapes(c.ports, c.given):
         try:
-            first = trace(a, values, PRIMES[0], seed, deadline)
+            compared = _at(c, shape)
         except ExecutionError as error:
-            failure = f"the first model does not run: {error}"
+            failure = f"a model does not run at {shape.sizes}: {error}"
             continue
-        try:
-            second = trace(b, renamed(values, ports), PRIMES[0], seed, deadline)
-        except ExecutionError as error:
-            failure = f"the second model does not run where the first does: {error}"
-            continue
-        reals = draws(a, b, ports, shape, given, seed)
-        return _compare(
-            a, b, ports, given, reals, shape, (first, second), seed, deadline, folded
-        )  # fmt: skip
-    return Finding("field", Verdict.UNDECIDED, failure)
-
-
-def _compare(
-    a: Model,
-    b: Model,
-    ports: Ports,
-    given: Mapping[str, Array],
-    reals: Sequence[Mapping[str, Array]],
-    shape: Shapes,
-    traces: tuple[Trace, Trace],
-    seed: int,
-    deadline: float,
-    folded: Mapping[str, float],
-    folds: computed.Folds | None = None,
-) -> Finding:
-    first, second = traces
-    evidence: dict[str, Any] = {
-        "sizes": {name: list(size) for name, size in shape.sizes.items()},
-        "symbols": shape.symbols,
-        "seed": seed,
-        "primes": [first.ar.prime],
-        "functions": [sorted(first.ar.used), sorted(second.ar.used)],
-    }
-    outputs = [np.size(as_numbers(v)) for v in first.outputs.values()]
-    if not sum(outputs):
-        return Finding("field", Verdict.UNDECIDED, "the outputs have no elements", evidence)
-    values = reals[0]
-    mismatch = find_mismatch(ports, first, second)
-    if mismatch is not None and folds is None and a.positional != b.positional:
-        folds = _folds(a, b, ports, values)
-        if folds.values:
-            traces = run_both(a, b, ports, values, PRIMES[0], seed, deadline, folds, follow=True)
-            return _compare(
-                a, b, ports, given, reals, shape, traces, seed, deadline, folded, folds
-            )  # fmt: skip
-    folds = folds or computed.Folds({})
-    decided = first.ar.decided == second.ar.decided
-    for turn, prime in enumerate(PRIMES[1:], start=1):
-        if mismatch is not None:
+        if isinstance(compared, Finding):
+            return compared
+        done.append(compared)
+        if len(done) == SETS or not shape.symbols:
             break
-        # Other integers and masks each time: a table has rows that one draw does not touch.
-        values = draw(a, b, ports, shape, given, seed + turn)
-        one, two = run_both(a, b, ports, values, prime, seed, deadline, folds)
-        mismatch = find_mismatch(ports, one, two)
+    if not done:
+        return Finding("field", Verdict.UNDECIDED, failure)
+    return _equal(c, done)
+
+
+@dataclass
+class _Set:
+    """A set of sizes at which the models agree.
+
+    Attributes:
+        shape: the sizes.
+        primes: modulo what.
+        chance: that they agree although they differ there.
+        traces: the last run of each.
+        elements: number of output elements.
+    """
+
+    shape: Shapes
+    primes: list[int]
+    chance: float
+    traces: tuple[Trace, Trace]
+    elements: int
+
+
+def _at(c: _Comparison, shape: Shapes) -> _Set | Finding:
+    """Compare at one set of sizes."""
+    primes: list[int] = []
+    chance, traces, elements = 1.0, None, 0
+    least = _LEAST if shape.symbols else _LEAST + 1
+    for prime in islice(c.primes, _MOST):
+        point = c.point(shape, prime)
+        traces, mismatch = _agreeing(c, point)
         if mismatch is not None:
-            traces = run_both(a, b, ports, values, prime, seed, deadline, folds, follow=True)
-            reals = [values, *reals]
-        decided = decided and one.ar.decided == two.ar.decided
-        evidence["primes"].append(one.ar.prime)
-    steering = sorted({*first.ar.steering, *second.ar.steering})
-    if mismatch is None and decided and not steering:
-        ar = first.ar
-        chance = np.prod([(ar.depth + 1) * ar.degree / p for p in evidence["primes"]])
-        evidence |= {"elements": int(sum(outputs)), "degree": ar.degree, "depth": ar.depth,
-                     "collision_bound": float(chance)}  # fmt: skip
-        assumed = _assumed(first.ar, second.ar, folds)
-        evidence |= {"assumed": assumed, "computed_constants": dict(folds.values)}
-        primes = len(evidence["primes"])
-        text = (
-            f"{sum(outputs)} output elements equal modulo {primes} primes; "
-            f"a chance agreement has probability below {chance:.0e}"
-        )
-        text += f"; assumed: {', '.join(assumed)}" if assumed else ""
-        return Finding("field", Verdict.PROVED, text, evidence)
+            return _difference(c, shape, point, mismatch)
+        primes.append(prime)
+        elements = sum(np.size(as_numbers(v)) for v in traces[0].outputs.values())
+        chance *= max(map(_chance, traces))
+        if chance <= _CHANCE and len(primes) >= least:
+            break
+    assert traces is not None, "there are primes"
+    return _Set(shape, primes, chance, traces, elements)
+
+
+def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismatch | None]:
+    """Both runs; where they part, with more leeway, and with constants that one model computes."""
+    traces = c.run(point)
+    mismatch = find_mismatch(c.ports, *traces)
     if mismatch is None:
-        reason = "comparisons or lookups inside the models see different data"
-        if steering:
-            reason = f"values of the inputs decide what is computed, at {', '.join(steering)}"
-        return Finding("field", Verdict.UNDECIDED, f"the outputs agree, but {reason}", evidence)
-    return _difference(a, b, ports, reals, traces, mismatch, evidence, folded)
+        return traces, None
+    before, first = (c.leeway, c.folds), (traces, mismatch)
+    if not c.folds.values and (folds := _folds(c, point)).values:
+        c.folds = folds
+        traces = c.run(point)
+        mismatch = find_mismatch(c.ports, *traces)
+    for leeway in _LEEWAYS[_LEEWAYS.index(c.leeway) + 1 :]:
+        if mismatch is None:
+            break
+        c.leeway = leeway
+        traces = c.run(point)
+        mismatch = find_mismatch(c.ports, *traces)
+    if mismatch is None:
+        return traces, None
+    c.leeway, c.folds = before
+    return first
 
 
-def _folds(a: Model, b: Model, ports: Ports, values: Mapping[str, Array]) -> computed.Folds:
-    if a.positional:
-        return computed.find(a, b, values)
-    return computed.find(b, a, renamed(values, ports))
+def _chance(run: Trace) -> float:
+    """That an output of this height agrees although it differs."""
+    elements = [v for v in run.outputs.values() if isinstance(v, Element)]
+    return max((run.ar.test(e.height.plus(e.height)) + e.height.risk for e in elements), default=0.0)
 
 
-def _assumed(first: Field, second: Field, folds: computed.Folds) -> list[str]:
+def _folds(c: _Comparison, point: Point) -> computed.Folds:
+    if c.a.positional == c.b.positional:
+        return computed.Folds({})
+    if c.a.positional:
+        return computed.find(c.a, c.b, point.values)
+    theirs = {q.name: point.values[p.name] for p, q in c.ports.inputs}
+    return computed.find(c.b, c.a, theirs)
+
+
+def _evidence(c: _Comparison, sets: Sequence[_Set]) -> dict[str, Any]:
+    first = sets[0]
+    return {
+        "sizes": {name: list(size) for name, size in first.shape.sizes.items()},
+        "symbols": first.shape.symbols,
+        "other_sizes": [
+            {name: list(size) for name, size in s.shape.sizes.items()} for s in sets[1:]
+        ],
+        "seed": c.seed,
+        "primes": [p for s in sets for p in s.primes],
+        "functions": [sorted(t.ar.used) for t in first.traces],
+    }
+
+
+def _equal(c: _Comparison, sets: Sequence[_Set]) -> Finding:
+    evidence = _evidence(c, sets)
+    elements = sum(s.elements for s in sets)
+    if not elements:
+        return Finding("field", Verdict.UNDECIDED, "the outputs have no elements", evidence)
+    chance = max(s.chance for s in sets)
+    assumed = _assumed(c, sets)
+    evidence |= {"elements": elements, "collision_bound": chance, "assumed": assumed,
+                 "computed_constants": dict(c.folds.values)}  # fmt: skip
+    if c.fixed:
+        text = "equal for the integers tried, and their values decide sizes or what is computed"
+        return Finding("field", Verdict.UNDECIDED, text, evidence)
+    if chance > _CHANCE:
+        text = (
+            f"equal modulo {len(evidence['primes'])} primes, but the numbers in it are so large "
+            f"that {chance:.1g} of all draws of primes would not tell them from others"
+        )
+        return Finding("field", Verdict.UNDECIDED, text, evidence)
+    where = f" at each of {len(sets)} sets of sizes" if len(sets) > 1 else ""
+    text = (
+        f"{elements} output elements equal modulo {len(evidence['primes'])} primes (seed {c.seed})"
+        f"{where}; a chance agreement has probability below {chance:.0e}"
+    )
+    text += f"; assumed: {', '.join(assumed)}" if assumed else ""
+    return Finding("field", Verdict.PROVED, text, evidence)
+
+
+def _assumed(c: _Comparison, sets: Sequence[_Set]) -> list[str]:
     """What equal residues take for granted."""
     assumed: list[str] = []
-    if len(first.hidden | second.hidden) > 1:
-        assumed.append("no row of an attention mask is masked completely")
-    if folds.values:
-        names = ", ".join(folds.values)
+    hidden = set[str]().union(*(t.ar.hidden for s in sets for t in s.traces))
+    if len(hidden) > 1:
+        numbers = " and ".join(sorted(hidden))
+        assumed.append(
+            f"{numbers} hide scores alike, and no row of an attention mask is masked completely"
+        )
+    read: list[dict[float, str]] = [{}, {}]
+    for s in sets:
+        for seen, run in zip(read, s.traces, strict=True):
+            seen.update(run.ar.stands_for)
+    only = {**read[0], **read[1]}
+    for number in read[0].keys() & read[1].keys():
+        only.pop(number)
+    if only:
+        names = ", ".join(f"{number:.9g} is {text}" for number, text in sorted(only.items()))
+        assumed.append(f"up to the rounding of {len(only)} constants: {names}")
+    if c.folds.values:
+        names = ", ".join(c.folds.values)
         assumed.append(f"the constants {names} are values of the program, rounded")
     return assumed
 
 
-def _difference(
-    a: Model,
-    b: Model,
-    ports: Ports,
-    reals: Sequence[Mapping[str, Array]],
-    traces: tuple[Trace, Trace],
-    mismatch: Mismatch,
-    evidence: dict[str, Any],
-    folded: Mapping[str, float],
-) -> Finding:
-    first, second = traces
-    evidence["mismatch"] = str(mismatch)
+def _difference(c: _Comparison, shape: Shapes, point: Point, mismatch: Mismatch) -> Finding:
+    first, second = c.run(point, follow=True)
+    sets = [_Set(shape, [point.prime], 1.0, (first, second), 0)]
+    evidence = _evidence(c, sets) | {"mismatch": str(mismatch)}
     where = locate.first_difference(
-        locate.Run(first.steps, first.prints, [p.name for p, _ in ports.outputs]),
-        locate.Run(second.steps, second.prints, [q.name for _, q in ports.outputs]),
-        [(p.name, q.name) for p, q in ports.inputs],
+        locate.Run(first.steps, first.prints, [p.name for p, _ in c.ports.outputs]),
+        locate.Run(second.steps, second.prints, [q.name for _, q in c.ports.outputs]),
+        [(p.name, q.name) for p, q in c.ports.inputs],
     )
     evidence["first_difference"] = {"first": where.first, "second": where.second}
     same = first.ar.used == second.ar.used
-    gaps = [real_gap(a, b, ports, values, folded, same) for values in reals]
+    tried = [point.values, *draws(c.a, c.b, c.ports, shape, c.given, c.seed)]
+    gaps = [real_gap(c.a, c.b, c.ports, values, c.folded, same) for values in tried]
     gap, bound = max(gaps, key=excess)
     evidence |= {"float64_difference": gap, "float64_bound": bound}
     if gap > bound:

@@ -5,14 +5,17 @@ A residue modulo p is *balanced* where it lies between -p/2 and p/2.
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, lru_cache
 
 import numpy as np
 
 from onebyone.kernels.arithmetic import Array
 
-# (safe prime below 2**21, one of its primitive roots); tests/certify checks both facts.
-PRIMES: tuple[tuple[int, int], ...] = ((2097143, 5), (2096867, 2), (2096687, 5))
+# Primes are drawn from all of 20 and 21 bits: products of two balanced residues stay below 2**40.
+_SMALLEST, _BEYOND = 1 << 19, 1 << 21
+# Bits that each of these primes has at least: so many bits of a number per prime that divides it.
+BITS_PER_PRIME = 19
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 # Index of 2**0 in `powers_of_two`.
@@ -36,6 +39,37 @@ def mix(x: Array, key: int) -> Array:
     return out
 
 
+@cache
+def pool() -> Array:
+    """All primes that may be drawn, in order."""
+    sieve = np.ones(_BEYOND, bool)
+    sieve[:2] = False
+    for n in range(2, int(_BEYOND**0.5) + 1):
+        if sieve[n]:
+            sieve[n * n :: n] = False
+    return np.flatnonzero(sieve[_SMALLEST:]) + _SMALLEST
+
+
+def drawn_primes(seed: int) -> Iterator[int]:
+    """Different primes, drawn from the whole pool; the same ones for the same seed."""
+    rng = np.random.default_rng((seed, 0x7072696D))
+    for place in rng.permutation(len(pool())):
+        yield int(pool()[place])
+
+
+def primitive_root(prime: int) -> int:
+    """The smallest number whose powers are all residues but zero."""
+    rest, factors = prime - 1, set[int]()
+    for n in range(2, int(prime**0.5) + 1):
+        while rest % n == 0:
+            factors.add(n)
+            rest //= n
+    factors |= {rest} - {1}
+    return next(
+        g for g in range(2, prime) if all(pow(g, (prime - 1) // f, prime) != 1 for f in factors)
+    )
+
+
 def key_of(name: str, prime: int, seed: int) -> int:
     """The key of a function's hash, of 64 bits."""
     key = seed * 0x9E3779B97F4A7C15 + prime
@@ -44,7 +78,7 @@ def key_of(name: str, prime: int, seed: int) -> int:
     return key
 
 
-@cache
+@lru_cache(maxsize=8)
 def powers_of_two(prime: int) -> Array:
     """2**e mod p, balanced, as float64, at index ``e + POWER_OFFSET``: ``(2 * POWER_OFFSET,)``."""
     values = [pow(2, e, prime) for e in range(-POWER_OFFSET, POWER_OFFSET)]
@@ -52,14 +86,10 @@ def powers_of_two(prime: int) -> Array:
     return np.array(balanced, np.float64)
 
 
-@cache
-def inverses(prime: int, root: int) -> Array:
-    """The inverse of every residue in [0, p), balanced, ``(p,)`` of int32; that of zero is zero.
-
-    Args:
-        prime: the prime p.
-        root: a primitive root of it.
-    """
+@lru_cache(maxsize=4)
+def inverses(prime: int) -> Array:
+    """The inverse of every residue in [0, p), balanced, ``(p,)`` of int32; that of zero is zero."""
+    root = primitive_root(prime)
     powers = np.ones(1, np.int64)
     step = root
     while powers.size < prime - 1:

@@ -8,10 +8,33 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from onebyone.certify import folded as computed
-from onebyone.certify.inputs import Ports, embedded, renamed
+from onebyone.certify.inputs import Ports, renamed
 from onebyone.certify.modular import Field
+from onebyone.certify.ring import Leeway
 from onebyone.dialects.protocol import Embed, Model, Step
-from onebyone.kernels.arithmetic import Array, Element, Tensor
+from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.element import Element
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where both models are evaluated.
+
+    Attributes:
+        values: inputs of the first model by name, for their shapes and types, and for the values
+            of those that are not generic.
+        prime: the prime.
+        seed: of the residues and of the hashes.
+        leeway: what the models may differ in.
+        fixed: whether integers and booleans are taken as they are. They are generic otherwise:
+            residues of any value.
+    """
+
+    values: Mapping[str, Array]
+    prime: int
+    seed: int
+    leeway: Leeway = Leeway()
+    fixed: bool = False
 
 
 @dataclass
@@ -60,11 +83,10 @@ class Mismatch:
 
 def trace(
     model: Model,
+    point: Point,
     values: Mapping[str, Array],
-    prime: tuple[int, int],
-    seed: int,
     deadline: float,
-    follow: bool = True,
+    follow: bool = False,
     keep: Collection[str] = (),
     embed: Callable[[Field], Embed] | None = None,
 ) -> Trace:
@@ -72,9 +94,8 @@ def trace(
 
     Args:
         model: what is run.
-        values: its inputs by name; floats give their shape alone.
-        prime: a prime and a primitive root of it, as in `PRIMES`.
-        seed: of the random point and of the hashes.
+        point: where.
+        values: the point's inputs under this model's names.
         deadline: ``time.monotonic()`` after which the run stops.
         follow: whether every value leaves its fingerprint.
         keep: names of the values that are kept.
@@ -85,7 +106,7 @@ def trace(
         ExecutionError: a node does not fit its operands.
         OverBudgetError: the deadline has passed.
     """
-    ar = Field(*prime, seed)
+    ar = Field(point.prime, point.seed, point.leeway)
     run = Trace({}, ar)
 
     def observe(step: Step, results: list[Tensor | None]) -> None:
@@ -103,7 +124,7 @@ def trace(
 
     run.outputs = model.run(
         ar,
-        embedded(ar, values, seed),
+        _generic(ar, values, point),
         deadline=deadline,
         observe=observe if follow or keep else None,
         embed=None if embed is None else embed(ar),
@@ -111,38 +132,48 @@ def trace(
     return run
 
 
+def _generic(ar: Field, values: Mapping[str, Array], point: Point) -> dict[str, Tensor]:
+    """The same residues for the inputs of both models, which come in the same order."""
+    rng = np.random.default_rng((point.seed, point.prime))
+    out: dict[str, Tensor] = {}
+    for name, value in values.items():
+        kind = value.dtype.kind
+        if kind in "OUS" or (point.fixed and kind in "biu"):
+            out[name] = value
+        else:
+            dtype = value.dtype if kind in "biu" else np.dtype(np.float64)
+            out[name] = ar.random(value.shape, rng, dtype)
+    return out
+
+
 def run_both(
     a: Model,
     b: Model,
     ports: Ports,
-    values: Mapping[str, Array],
-    prime: tuple[int, int],
-    seed: int,
+    point: Point,
     deadline: float,
     folds: computed.Folds,
     follow: bool = False,
 ) -> tuple[Trace, Trace]:
-    """A run of each; constants of a file that are values of a program get these values.
+    """A run of each; constants of one that are values of the other get these values.
 
     Args:
         a: the first model.
         b: the second model.
         ports: their inputs and outputs, paired.
-        values: inputs of the first model by name.
-        prime: a prime and a primitive root of it.
-        seed: of the random point and of the hashes.
+        point: where.
         deadline: ``time.monotonic()`` after which a run stops.
         folds: which constant of the file is which value of the program.
         follow: whether every value leaves its fingerprint.
     """
-    models = [(a, values), (b, renamed(values, ports))]
-    order = (0, 1) if a.positional else (1, 0)
+    models = [(a, point.values), (b, renamed(point.values, ports))]
+    order = (0, 1) if a.positional or not b.positional else (1, 0)
     (first, first_values), (second, second_values) = (models[i] for i in order)
     keep = set(folds.values.values())
-    one = trace(first, first_values, prime, seed, deadline, follow, keep)
+    one = trace(first, point, first_values, deadline, follow, keep)
     embed = (lambda ar: folds.embed(ar, one.kept)) if keep else None
-    two = trace(second, second_values, prime, seed, deadline, follow, embed=embed)
-    return (one, two) if a.positional else (two, one)
+    two = trace(second, point, second_values, deadline, follow, embed=embed)
+    return (one, two) if order == (0, 1) else (two, one)
 
 
 def find_mismatch(ports: Ports, first: Trace, second: Trace) -> Mismatch | None:

@@ -2,53 +2,27 @@
 
 An operator is written once, over an `Arithmetic`. In `Float64` it computes the truth that the
 real runtime is measured against; in `onebyone.certify.modular.Field` it computes residues modulo
-a prime. Integers, booleans, shapes and indices are plain numpy arrays in both: they are exact.
+a prime. Integers and booleans that no data decides (shapes, masks, constant indices) are plain
+numpy arrays in both: they are exact. Those that data decides are data in a field, too.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from onebyone.kernels.element import REAL, Element
+
 # A plain array of any dtype.
 Array: TypeAlias = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Element:
-    """An array of residues.
-
-    Attributes:
-        residue: the residues as float64 integers, balanced around zero.
-        real: the real numbers that they stand for, where these are known and few: a scale, a
-            mask, anything that depends on no random input.
-        degree: bound on the degree of the polynomial (in the random values) that was evaluated.
-    """
-
-    residue: Array
-    real: Array | None
-    degree: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.residue.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.residue.ndim
-
-    @property
-    def size(self) -> int:
-        return self.residue.size
-
-
-# An `Element`, or a plain array: of exact integers, booleans or strings, or (in `Float64` only) of
+# An `Element`, or a plain array: of known integers, booleans or strings, or (in `Float64` only) of
 # float64 data. Which one is the arithmetic's business, so no static type tells them apart.
 Tensor: TypeAlias = Any
 
@@ -77,6 +51,16 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "Tanh": np.tanh,
     "Trunc": np.trunc,
 }
+
+Relation: TypeAlias = Literal["<", "<=", ">", ">=", "==", "!="]
+RELATIONS: dict[Relation, Callable[..., Array]] = {
+    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+    "==": np.equal, "!=": np.not_equal,
+}  # fmt: skip
+Connective: TypeAlias = Literal["and", "or", "xor", "not"]
+CONNECTIVES: dict[Connective, Callable[..., Array]] = {
+    "and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor, "not": np.logical_not,
+}  # fmt: skip
 
 # Functions of real numbers whose values are integers: exact wherever the argument is known.
 INTEGRAL = frozenset({"Ceil", "Floor", "Round", "Sign", "Trunc"})
@@ -160,6 +144,7 @@ class Arithmetic(ABC):
         *xs: Tensor,
         core: Sequence[int] = (),
         shape: tuple[int, ...] = (),
+        dtype: np.dtype[Any] = REAL,
     ) -> Tensor:
         """A function of which a proof knows nothing but that equal operands give equal results.
 
@@ -171,6 +156,7 @@ class Arithmetic(ABC):
             core: for each operand how many of its last axes the function sees as a whole; none
                 (element by element) by default.
             shape: the axes of one result.
+            dtype: float64, or that of integers or booleans.
         """
 
     @abstractmethod
@@ -178,20 +164,28 @@ class Arithmetic(ABC):
         """Exponentials along an axis, divided by their sum."""
 
     @abstractmethod
-    def keys(self, *xs: Tensor) -> list[Array]:
-        """Arrays whose order stands for the order of ``xs`` in comparisons and sorting."""
+    def compare(self, relation: Relation, a: Tensor, b: Tensor) -> Tensor:
+        """Where ``a`` and ``b`` are in a relation, broadcast."""
 
     @abstractmethod
-    def rounded(self, x: Tensor) -> Tensor:
-        """``x`` after a conversion to the current dtype."""
+    def logical(self, name: Connective, *xs: Tensor) -> Tensor:
+        """A connective of booleans, broadcast."""
 
     @abstractmethod
-    def looked_up(self, table: Tensor, axis: int) -> None:
-        """Told that an index which depends on the inputs selects along ``axis`` of ``table``."""
+    def select(self, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """``a`` where the condition holds, ``b`` elsewhere, broadcast."""
 
     @abstractmethod
-    def steered(self, where: str) -> None:
-        """Told that values of the inputs decide what is computed at all, such as a branch."""
+    def rounded(self, x: Tensor, source: str, target: str) -> Tensor:
+        """``x`` after a conversion from one floating-point type to another."""
+
+    @abstractmethod
+    def whole(self, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
+        """``x`` converted to a type of integers, towards zero."""
+
+    @abstractmethod
+    def picked(self, x: Tensor, index: Tensor, axis: int) -> Tensor:
+        """Whole slices of ``axis`` by an index of any shape that data decides."""
 
     # What follows from the above.
 
@@ -329,6 +323,7 @@ class Float64(Arithmetic):
         *xs: Tensor,
         core: Sequence[int] = (),
         shape: tuple[int, ...] = (),
+        dtype: np.dtype[Any] = REAL,
     ) -> Tensor:
         self.used.add(name)
         out = np.asarray(fn(*(np.asarray(x) for x in xs)))
@@ -362,18 +357,24 @@ class Float64(Arithmetic):
         """Logarithms of sums of ``count`` exponentials: the sum's relative error is absolute."""
         return self._err(out, _FUNCTION_ULPS * (np.abs(out) + 1.0) + sum_ulps(count))
 
-    def keys(self, *xs: Tensor) -> list[Array]:
-        return [np.asarray(x) for x in xs]
+    def compare(self, relation: Relation, a: Tensor, b: Tensor) -> Array:
+        return RELATIONS[relation](a, b)
 
-    def looked_up(self, table: Tensor, axis: int) -> None:
-        """No matter: the truth is that of these inputs only."""
+    def logical(self, name: Connective, *xs: Tensor) -> Array:
+        return CONNECTIVES[name](*xs)
 
-    def steered(self, where: str) -> None:
-        """No matter, for the same reason."""
+    def select(self, condition: Tensor, a: Tensor, b: Tensor) -> Array:
+        return np.where(condition, a, b)
 
-    def rounded(self, x: Tensor) -> Array:
+    def rounded(self, x: Tensor, source: str, target: str) -> Array:
         values = np.asarray(x)
         return self._err(values, np.abs(values))
+
+    def whole(self, x: Tensor, dtype: np.dtype[Any]) -> Array:
+        return np.trunc(np.asarray(x)).astype(dtype)
+
+    def picked(self, x: Tensor, index: Tensor, axis: int) -> Array:
+        return np.take(x, index, axis)
 
 
 _SATURATING = frozenset({"Erf", "Sigmoid", "Sin", "Cos", "Tanh"})

@@ -8,13 +8,24 @@ are computed in the type of the operands, where they wrap around.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from onebyone.kernels.arithmetic import INTEGRAL, Arithmetic, Array, Tensor
-from onebyone.kernels.operands import any_data, data, floats, move
+from onebyone.kernels.arithmetic import (
+    CONNECTIVES,
+    INTEGRAL,
+    RELATIONS,
+    Arithmetic,
+    Array,
+    Connective,
+    Relation,
+    Tensor,
+)
+from onebyone.kernels.element import REAL, Element
+from onebyone.kernels.operands import any_data, data
 
 # ``kernel(arithmetic, *operands, **facts)``
 Kernel: TypeAlias = Callable[..., Tensor]
@@ -22,8 +33,12 @@ Kernel: TypeAlias = Callable[..., Tensor]
 
 def function(ar: Arithmetic, x: Tensor, *, name: str) -> Tensor:
     """One of `onebyone.kernels.arithmetic.FUNCTIONS`; integral ones leave exact values exact."""
-    if name in INTEGRAL and not ar.is_data(x):
-        return np.sign(x) if name == "Sign" and x.dtype != bool else x
+    if name in INTEGRAL:
+        if not ar.is_data(x):
+            return np.sign(x) if name == "Sign" and x.dtype != bool else x
+        if x.dtype.kind == "b" or (name != "Sign" and x.dtype.kind in "iu"):
+            return x
+        return as_type(ar.function(name, x), x.dtype)
     return ar.function(name, data(ar, x))
 
 
@@ -64,8 +79,9 @@ def divide(ar: Arithmetic, a: Tensor, b: Tensor, *, rounding: str | None = None)
     """``a / b``, rounded to whole numbers where ``rounding`` is ``trunc`` or ``floor``.
 
     The floor is that of the true quotient: 1 / 0.1 in float64 rounds to 10, but ten times 0.1 is
-    more than 1.
+    more than 1. Integers that are divided so stay integers.
     """
+    kinds = [x.dtype for x in (a, b)]
     if not any_data(ar, a, b):
         if rounding == "trunc":
             return _truncated(a, b)
@@ -77,7 +93,16 @@ def divide(ar: Arithmetic, a: Tensor, b: Tensor, *, rounding: str | None = None)
             return ar.constant(np.floor_divide(x, y))
     quotient = ar.div(data(ar, a), data(ar, b))
     names = {"floor": "Floor", "trunc": "Trunc"}
-    return quotient if rounding is None else ar.function(names[rounding], quotient)
+    if rounding is None:
+        return quotient
+    out = ar.function(names[rounding], quotient)
+    whole = all(kind.kind in "iu" for kind in kinds)
+    return as_type(out, np.result_type(*kinds)) if whole else out
+
+
+def as_type(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    """Data whose numbers are of a type of integers already, marked as such."""
+    return replace(x, dtype=dtype) if isinstance(x, Element) else x
 
 
 def _truncated(a: Array, b: Array) -> Array:
@@ -91,7 +116,11 @@ def remainder(ar: Arithmetic, a: Tensor, b: Tensor, *, truncated: bool) -> Tenso
     fn = np.fmod if truncated else np.mod
     if not any_data(ar, a, b):
         return fn(a, b)
-    return ar.constant(fn(*(floats(ar, x, "a remainder") for x in (a, b))))
+    x, y = ar.known(a), ar.known(b)
+    if x is not None and y is not None:
+        return ar.constant(fn(x, y))
+    whole = divide(ar, a, b, rounding="trunc" if truncated else "floor")
+    return ar.sub(data(ar, a), ar.mul(whole, data(ar, b)))
 
 
 def reciprocal_root(ar: Arithmetic, x: Tensor) -> Tensor:
@@ -156,36 +185,60 @@ def absolute(ar: Arithmetic, x: Tensor) -> Tensor:
     return ar.maximum(x, ar.neg(x)) if ar.is_data(x) else np.abs(x)
 
 
+def number(ar: Arithmetic, x: Tensor, value: float) -> Tensor:
+    """A number beside data: an integer where that holds integers."""
+    return ar.constant(np.asarray(value, REAL if x.dtype.kind == "b" else x.dtype))
+
+
 def positive(ar: Arithmetic, x: Tensor) -> Tensor:
     """ReLU: ``max(x, 0)``."""
-    return ar.maximum(x, ar.constant(0.0)) if ar.is_data(x) else np.maximum(x, 0)
+    return ar.maximum(x, number(ar, x, 0.0)) if ar.is_data(x) else np.maximum(x, 0)
 
 
 def negative(ar: Arithmetic, x: Tensor) -> Tensor:
     """``min(x, 0)``."""
-    return ar.minimum(x, ar.constant(0.0))
+    return ar.minimum(x, number(ar, x, 0.0))
 
 
-def compare(ar: Arithmetic, a: Tensor, b: Tensor, *, relation: Callable[..., Array]) -> Array:
-    """A comparison, of data through keys that stand for its order."""
-    return relation(*ar.keys(a, b)) if any_data(ar, a, b) else relation(a, b)
+def compare(ar: Arithmetic, a: Tensor, b: Tensor, *, relation: Relation) -> Tensor:
+    """A comparison."""
+    return ar.compare(relation, a, b) if any_data(ar, a, b) else RELATIONS[relation](a, b)
 
 
-def truth(ar: Arithmetic, x: Tensor) -> Array:
+def truth(ar: Arithmetic, x: Tensor) -> Tensor:
     """Where ``x`` is not zero."""
     if not ar.is_data(x):
         return np.asarray(x).astype(bool)
-    return compare(ar, x, ar.constant(0.0), relation=np.not_equal)
+    return x if x.dtype == bool else compare(ar, x, number(ar, x, 0.0), relation="!=")
 
 
-def logical(ar: Arithmetic, *xs: Tensor, fn: Callable[..., Array]) -> Array:
-    """``fn`` of the truth of each operand."""
-    return fn(*(truth(ar, x) for x in xs))
+def logical(ar: Arithmetic, *xs: Tensor, name: Connective) -> Tensor:
+    """A connective of the truth of each operand."""
+    truths = [truth(ar, x) for x in xs]
+    return ar.logical(name, *truths) if any_data(ar, *truths) else CONNECTIVES[name](*truths)
 
 
-def where(ar: Arithmetic, condition: Array, a: Tensor, b: Tensor) -> Tensor:
+def bits(ar: Arithmetic, *xs: Tensor, name: Connective) -> Tensor:
+    """A connective of booleans, or of each bit of integers."""
+    if all(x.dtype == bool for x in xs):
+        return logical(ar, *xs, name=name)
+    fn = _BITS[name]
+    dtype = np.result_type(*(x.dtype for x in xs))
+    if not any_data(ar, *xs):
+        return fn(*xs)
+    return ar.opaque(f"bitwise {name} {dtype}", fn, *xs, dtype=dtype)
+
+
+_BITS: dict[Connective, Callable[..., Array]] = {
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.bitwise_not,
+}  # fmt: skip
+
+
+def where(ar: Arithmetic, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """One of two, by a condition."""
-    return move(ar, lambda x, y: np.where(condition, x, y), a, b)
+    if any_data(ar, condition, a, b):
+        return ar.select(condition, a, b)
+    return np.where(condition, a, b)
 
 
 def is_nan(ar: Arithmetic, x: Tensor) -> Array:
@@ -292,7 +345,7 @@ def threshold(ar: Arithmetic, x: Tensor, *, bound: float, value: float = 0.0) ->
     if not ar.is_data(x):
         least, other = (np.asarray(number).astype(x.dtype) for number in (bound, value))
         return np.where(x > least, x, other)
-    above = compare(ar, x, ar.constant(bound), relation=np.greater)
+    above = compare(ar, x, ar.constant(bound), relation=">")
     return where(ar, above, x, ar.constant(value))
 
 
@@ -301,37 +354,44 @@ def shrink(ar: Arithmetic, x: Tensor, *, bound: float, bias: float) -> Tensor:
 
     With a negative bound ``x`` may be beyond on both sides: that below is asked first.
     """
-    key, low, high = ar.keys(x, ar.constant(-bound), ar.constant(bound))
     above = x if bias == 0 else ar.sub(x, ar.constant(bias))
     below = x if bias == 0 else ar.add(x, ar.constant(bias))
-    inner = where(ar, key > high, above, ar.constant(0.0))
-    return where(ar, key < low, below, inner)
+    beyond = compare(ar, x, ar.constant(bound), relation=">")
+    inner = where(ar, beyond, above, ar.constant(0.0))
+    return where(ar, compare(ar, x, ar.constant(-bound), relation="<"), below, inner)
 
 
 # Types.
 
 
 def cast(
-    ar: Arithmetic, x: Tensor, *, dtype: np.dtype[Any], narrow: Callable[[Array], Array] | None
+    ar: Arithmetic,
+    x: Tensor,
+    *,
+    dtype: np.dtype[Any],
+    source: str,
+    target: str,
+    narrow: Callable[[Array], Array] | None,
 ) -> Tensor:
-    """``x`` in another type; towards floating-point types at most a rounding.
+    """``x`` in another type.
 
     Args:
         ar: the arithmetic.
         x: data or exact values.
         dtype: numpy's type of exact results; any floating-point one for data.
+        source: name of the type of ``x``; "" where it is not known.
+        target: name of the type that is wanted.
         narrow: for floats of 8 bits and fewer what becomes of real numbers, which are clipped,
-            overflow and lose most of their digits: no rounding that an arithmetic may ignore.
-
-    Raises:
-        UnsupportedError: the result depends on the data and cannot be known.
+            overflow and lose most of their digits.
     """
     if narrow is not None:
-        return ar.constant(narrow(floats(ar, x, "a cast to 8 bits or fewer")))
+        return ar.opaque(f"Cast to {target}", narrow, data(ar, x))
     if dtype.kind == "f":
-        return ar.rounded(x) if ar.is_data(x) else ar.constant(x)
+        if not ar.is_data(x):
+            return as_type(ar.constant(x), REAL)
+        if x.dtype.kind in "biu":
+            return as_type(x, REAL)
+        return ar.rounded(x, source or "float32", target)
     if not ar.is_data(x):
         return np.asarray(x).astype(dtype)
-    if dtype.kind == "b":
-        return truth(ar, x)
-    return np.trunc(floats(ar, x, f"a cast to {dtype}")).astype(dtype)
+    return truth(ar, x) if dtype.kind == "b" else ar.whole(x, dtype)

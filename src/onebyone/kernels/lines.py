@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
-from onebyone.kernels.elementwise import Kernel, absolute, is_nan, square, where
-from onebyone.kernels.operands import move
+from onebyone.kernels.element import REAL
+from onebyone.kernels.elementwise import (
+    Kernel,
+    absolute,
+    as_type,
+    compare,
+    is_nan,
+    square,
+    where,
+)
+from onebyone.kernels.operands import data, move
 
 # Axes of an array, by their numbers.
 Axes = tuple[int, ...]
@@ -275,23 +284,13 @@ def safe_softmax(ar: Arithmetic, x: Tensor, *, axis: int) -> Tensor:
 
 def hardmax(ar: Arithmetic, x: Tensor, *, axis: int) -> Tensor:
     """1 at the first of the largest elements, 0 elsewhere."""
-    place = np.expand_dims(np.argmax(ar.keys(x)[0], axis), axis)
-    hot = np.zeros(x.shape)
-    np.put_along_axis(hot, place, 1.0, axis)
-    return ar.constant(hot)
+    place = extremum_place(ar, x, axis=axis, largest=True)
+    turned = [-1 if a == axis % x.ndim else 1 for a in range(x.ndim)]
+    places = np.arange(x.shape[axis]).reshape(turned)
+    return as_type(data(ar, compare(ar, place, places, relation="==")), REAL)
 
 
 # Order.
-
-
-def ranks(ar: Arithmetic, x: Tensor, *, descending: bool) -> Array:
-    """Numbers in the order of the values of ``x``; equal ones for equal values.
-
-    What is no number counts as larger than all numbers.
-    """
-    key = ar.keys(x)[0] if ar.is_data(x) else np.asarray(x)
-    rank = np.unique(key, return_inverse=True)[1].reshape(key.shape)
-    return -rank if descending else rank
 
 
 def extremum_place(
@@ -302,7 +301,7 @@ def extremum_place(
     largest: bool,
     last: bool = False,
     nan_wins: bool = False,
-) -> Array:
+) -> Tensor:
     """Where along ``axis`` an extremum lies; the axis stays, as size 1.
 
     Args:
@@ -313,21 +312,68 @@ def extremum_place(
         last: the last of equal ones, not the first.
         nan_wins: what is no number is the extremum, whichever is wanted.
     """
-    key = ranks(ar, x, descending=largest)
-    if nan_wins:
-        key = np.where(is_nan(ar, x), -key.size, key)
-    if last:
-        place = x.shape[axis] - 1 - np.argmin(np.flip(key, axis), axis)
-    else:
-        place = np.argmin(key, axis)
-    return np.expand_dims(np.asarray(place, np.int64), axis)
+
+    def place(values: Array) -> Array:
+        key = _ranks(values, descending=True)
+        if nan_wins and values.dtype.kind == "f":
+            key = np.where(np.isnan(values), -key.size - 1, key)
+        if last:
+            return np.asarray(key.shape[-1] - 1 - np.argmin(key[..., ::-1], -1), np.int64)
+        return np.asarray(np.argmin(key, -1), np.int64)
+
+    # The least is the largest of the negative; integers have no negative of their least one.
+    if ar.is_data(x):
+        x = x if largest else ar.neg(x)
+    elif not largest:
+        x = -_ranks(np.asarray(x), descending=False)
+    lines = move(ar, lambda a: np.moveaxis(a, axis, -1), x)
+    if not ar.is_data(lines):
+        return np.expand_dims(place(lines), axis)
+    # A number that is added to all moves no extremum.
+    centred = ar.sub(lines, ar.mean(lines, (lines.ndim - 1,)))
+    known = ar.known(lines)
+    operand = lines if known is not None else centred
+    name = f"place of the largest, {'last' if last else 'first'}"
+    out = ar.opaque(name, place, operand, core=(1,), dtype=np.dtype(np.int64))
+    return move(ar, lambda a: np.expand_dims(a, axis), out)
+
+
+def _ranks(values: Array, *, descending: bool) -> Array:
+    """Numbers in the order of ``values``, equal for equal ones; NaN is larger than all numbers."""
+    rank = np.unique(values, return_inverse=True)[1].reshape(values.shape)
+    return -rank if descending else rank
 
 
 def sorted_places(
     ar: Arithmetic, x: Tensor, *, axis: int, descending: bool, count: int | None = None
-) -> tuple[Tensor, Array]:
-    """The first ``count`` elements in order along ``axis``, and their places."""
-    place = np.argsort(ranks(ar, x, descending=descending), axis=axis, kind="stable")
-    if count is not None:
-        place = np.take(place, range(count), axis)
-    return move(ar, lambda a: np.take_along_axis(a, place, axis), x), place.astype(np.int64)
+) -> tuple[Tensor, Tensor]:
+    """The first ``count`` elements in order along ``axis``, and their places.
+
+    Of equal elements the first comes first.
+    """
+    count = x.shape[axis] if count is None else count
+    lines = move(ar, lambda a: np.moveaxis(a, axis, -1), x)
+
+    def places(values: Array) -> Array:
+        order = np.argsort(_ranks(values, descending=descending), axis=-1, kind="stable")
+        return order[..., :count].astype(np.int64)
+
+    def elements(values: Array) -> Array:
+        return np.take_along_axis(values, places(values), -1)
+
+    def back(a: Array) -> Array:
+        return np.moveaxis(a, -1, axis)
+
+    if not ar.is_data(lines) or ar.known(lines) is not None:
+        real = np.asarray(ar.known(lines))
+        if real.size <= 1 << 24:
+            place = places(real)
+            ordered = move(ar, lambda a: np.take_along_axis(a, place, -1), lines)
+            return move(ar, back, ordered), back(place)
+    order = f"{'descending' if descending else 'ascending'} order"
+    shape = (count,)
+    values = ar.opaque(f"values in {order}", elements, lines, core=(1,), shape=shape, dtype=lines.dtype)
+    found = ar.opaque(
+        f"places in {order}", places, lines, core=(1,), shape=shape, dtype=np.dtype(np.int64)
+    )
+    return move(ar, back, values), move(ar, back, found)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
-from onebyone.kernels.operands import check_size, move
+from onebyone.kernels.element import REAL
+from onebyone.kernels.elementwise import as_type, compare, logical, where
+from onebyone.kernels.operands import check_size, data, move
 
 _PAD_MODES = {"edge", "reflect", "wrap"}
 
@@ -116,13 +118,7 @@ def checked(index: Any, size: int) -> Array:
     return np.where(whole < 0, whole + size, whole)
 
 
-def looked_up(ar: Arithmetic, table: Tensor, *, axis: int, free: bool) -> None:
-    """Tell the arithmetic of data in which an index that depends on the inputs selects."""
-    if free and ar.is_data(table):
-        ar.looked_up(table, axis)
-
-
-def take(ar: Arithmetic, x: Tensor, index: Any, *, axis: int, free: bool = False) -> Tensor:
+def take(ar: Arithmetic, x: Tensor, index: Any, *, axis: int) -> Tensor:
     """Whole slices of ``axis``, by an index of any shape.
 
     Args:
@@ -130,20 +126,41 @@ def take(ar: Arithmetic, x: Tensor, index: Any, *, axis: int, free: bool = False
         x: the table.
         index: integers; negative ones count from the end.
         axis: the axis that is looked up.
-        free: whether the index depends on the values of the model's inputs.
     """
+    if ar.is_data(index):
+        return ar.picked(x, index, axis)
     where = checked(index, x.shape[axis])
-    looked_up(ar, x, axis=axis, free=free)
     return move(ar, lambda a: np.take(a, where, axis), x)
 
 
-def take_elements(
-    ar: Arithmetic, x: Tensor, index: Any, *, axis: int, free: bool = False
-) -> Tensor:
+def take_elements(ar: Arithmetic, x: Tensor, index: Any, *, axis: int) -> Tensor:
     """Single elements along ``axis``, one for each element of ``index``."""
+    if ar.is_data(index):
+        return _chosen(ar, x, index, axis=axis)
     where = along(checked(index, x.shape[axis]), axis)
-    looked_up(ar, x, axis=axis, free=free)
     return move(ar, lambda a: a[where], x)
+
+
+def _chosen(ar: Arithmetic, x: Tensor, index: Tensor, *, axis: int) -> Tensor:
+    """`take_elements` by an index that data decides: a sum over all that might be chosen."""
+    rows = x.shape[axis]
+    check_size([index.size, rows])
+    last = move(ar, lambda a: np.moveaxis(a, axis, -1)[..., None, :], index_space(ar, x, index, axis))
+    where = move(ar, lambda a: np.moveaxis(a, axis, -1)[..., None], index)
+    here = compare(ar, where, np.arange(rows), relation="==")
+    behind = compare(ar, where, np.arange(rows) - rows, relation="==")
+    hot = ar.add(as_type(data(ar, here), REAL), as_type(data(ar, behind), REAL))
+    out = ar.total(ar.mul(hot, as_type(data(ar, last), REAL)), (where.ndim - 1,))
+    placed = ar.move(lambda a: np.moveaxis(a[..., 0], -1, axis), out)
+    return as_type(placed, x.dtype) if x.dtype.kind in "biu" else placed
+
+
+def index_space(ar: Arithmetic, x: Tensor, index: Tensor, axis: int) -> Tensor:
+    """The part of ``x`` that an index along ``axis`` can reach: other axes as long as its own."""
+    part = tuple(
+        slice(None) if a == axis % x.ndim else slice(n) for a, n in enumerate(index.shape)
+    )
+    return move(ar, lambda a: a[part], x)
 
 
 def along(index: Array, axis: int) -> tuple[Array, ...]:
@@ -153,12 +170,13 @@ def along(index: Array, axis: int) -> tuple[Array, ...]:
     return tuple(np.broadcast_arrays(*grid))
 
 
-def take_nested(ar: Arithmetic, x: Tensor, index: Any, *, batch: int, free: bool = False) -> Tensor:
+def take_nested(ar: Arithmetic, x: Tensor, index: Any, *, batch: int) -> Tensor:
     """Slices by tuples of indices, which are the last axis of ``index``; ``batch`` axes are shared.
 
     ``x`` is (*batch, *rest), ``index`` (*batch, ..., depth).
     """
-    looked_up(ar, x, axis=0, free=free)
+    if ar.is_data(index) and not batch and index.shape[-1] == 1:
+        return ar.picked(x, ar.move(lambda a: a[..., 0], index), 0)
     lead = tuple(x.shape[:batch])
     flat = np.asarray(index).reshape(-1, *index.shape[batch:])
 
@@ -181,12 +199,33 @@ def put(ar: Arithmetic, x: Tensor, updates: Tensor, *, index: tuple[Array, ...])
     return move(ar, place, x, updates)
 
 
-def one_hot(ar: Arithmetic, index: Array, values: Tensor, *, depth: int, axis: int) -> Tensor:
+def put_rows(ar: Arithmetic, x: Tensor, updates: Tensor, index: Tensor) -> Tensor:
+    """``x`` with rows of its first axis replaced one after the other, where data says.
+
+    ``index`` is (N,), ``updates`` (N, *rest).
+    """
+    check_size([index.size, *x.shape])
+    rows = np.arange(x.shape[0])
+    turned = (-1, *[1] * (x.ndim - 1))
+    for n in range(index.size):
+        one = ar.move(lambda a, n=n: a.reshape(-1)[n : n + 1], index)
+        here = [compare(ar, one, places, relation="==") for places in (rows, rows - len(rows))]
+        hot = ar.logical("or", *here)
+        row = move(ar, lambda a, n=n: a[n : n + 1], updates)
+        x = where(ar, ar.move(lambda a: a.reshape(turned), hot), row, x)
+    return x
+
+
+def one_hot(ar: Arithmetic, index: Tensor, values: Tensor, *, depth: int, axis: int) -> Tensor:
     """``values`` (off, on): on where a new ``axis`` of size ``depth`` is at ``index``."""
     rank = index.ndim + 1
-    whole = np.expand_dims(np.where(index < 0, index + depth, index), axis)
-    hot = whole == np.arange(depth).reshape([-1 if i == axis % rank else 1 for i in range(rank)])
-    return move(ar, lambda v: np.where(hot, v[1], v[0]), values)
+    places = np.arange(depth).reshape([-1 if i == axis % rank else 1 for i in range(rank)])
+    whole = move(ar, lambda a: np.expand_dims(a, axis), index)
+    here = compare(ar, whole, places, relation="==")
+    behind = compare(ar, whole, places - depth, relation="==")
+    hot = logical(ar, here, behind, name="or")
+    off, on = (move(ar, lambda v, n=n: v[n], values) for n in (0, 1))
+    return where(ar, hot, on, off)
 
 
 def pad(

@@ -41,6 +41,17 @@ def largest_number(unit: float) -> float:
     return _LARGEST.get(type_of_roundoff(unit) or "", np.inf)
 
 
+def rounded_to(values: Array, name: str) -> Array:
+    """Real numbers rounded to one of the `WIDE` types, as float64."""
+    with np.errstate(over="ignore"):
+        if name != "bfloat16":
+            return values.astype(name).astype(np.float64)
+        fraction, exponent = np.frexp(values)
+        # Eight bits, ties to even.
+        rounded = np.ldexp(np.rint(np.ldexp(fraction, 8)), exponent - 8)
+    return np.where(np.abs(rounded) > _LARGEST[name], np.sign(values) * np.inf, rounded)
+
+
 def native(array: Array) -> Array:
     """Widen the extension dtypes of ``ml_dtypes`` to numpy's own; others stay as they are."""
     if array.dtype.kind in "biufcUSO":

@@ -22,6 +22,8 @@ from onebyone.dialects.aten.semantics.base import numpy_type
 from onebyone.dialects.aten.values import arguments, fake, op_name, schema_of, tags_of
 from onebyone.dialects.protocol import Embed, Observer, Step
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.element import REAL
+from onebyone.kernels.elementwise import as_type
 from onebyone.kernels.errors import ExecutionError, OverBudgetError, UnsupportedError
 from onebyone.kernels.precision import unit_roundoff
 
@@ -160,9 +162,11 @@ class Interpreter:
             return x
         data = self.ar.is_data(x)
         if value.dtype.is_floating_point:
-            return x if data else self.ar.constant(x)
+            return as_type(x if data else self.ar.constant(x), REAL)
         if data:
-            raise UnsupportedError(f"data in {value.dtype}")
+            if x.dtype.kind == "f":
+                raise UnsupportedError(f"data in {value.dtype}")
+            return as_type(x, numpy_type(value.dtype))
         return np.asarray(x).astype(numpy_type(value.dtype), copy=False)
 
     def _call(self, node: fx.Node, name: str, value: Any) -> Call:
@@ -170,14 +174,12 @@ class Interpreter:
         given = {key: self._value(item) for key, item in raw.items()}
         fakes = [fake(n) for n in node.all_input_nodes]
         first = value[0] if isinstance(value, (list, tuple)) else value
-        free = {key for key, item in raw.items() if any(n in self._free for n in _nodes(item))}
         return Call(
             self.ar,
             name,
             Given(given),
             tuple(f.dtype for f in fakes if isinstance(f, torch.Tensor)),
             first.dtype if isinstance(first, torch.Tensor) else torch.int64,
-            frozenset(free),
             lambda key, array: self._constant(f"{node.name}.{key}", array),
             len(value) if isinstance(value, (list, tuple)) else 1,
         )

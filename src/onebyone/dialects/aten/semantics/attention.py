@@ -37,10 +37,10 @@ def _attention(call: Call) -> Tensor:
         masks.append(np.tri(q.shape[-2], k.shape[-2], dtype=bool))
     if not masks:
         return ar.matmul(ar.softmax(scores, scores.ndim - 1), v)
-    if len(masks) == 2 and not ar.is_data(mask):
-        masks = [np.logical_and(*masks)]
+    if len(masks) == 2 and masks[0].dtype == bool:
+        masks = [elementwise.logical(ar, *masks, name="and")]
     for mask in masks:
-        if not ar.is_data(mask):
+        if mask.dtype == bool:
             mask = elementwise.where(ar, mask, ar.constant(0.0), ar.constant(-math.inf))
         scores = ar.add(scores, mask)
     return ar.matmul(lines.safe_softmax(ar, scores, axis=scores.ndim - 1), v)

@@ -52,7 +52,6 @@ class Call:
         given: arguments by name, defaults included: tensors, numbers, lists, None.
         dtypes: element type of each argument that is a tensor, in order.
         dtype: element type of the (first) result.
-        free: names of arguments that depend on the values of the program's inputs.
         constant: how a number enters the arithmetic, by argument.
         results: how many results there are.
     """
@@ -62,7 +61,6 @@ class Call:
     given: Given
     dtypes: tuple[torch.dtype, ...]
     dtype: torch.dtype
-    free: frozenset[str]
     constant: Callable[[str, Array], Tensor]
     results: int = field(default=1)
 
@@ -98,9 +96,14 @@ class Call:
     def operands(self, *names: str) -> list[Any]:
         """Tensors that are computed with: all data, or all exact in the type of the result."""
         tensors = [self.tensor(name) for name in names]
-        if self.dtype.is_floating_point or operands.any_data(self.ar, *tensors):
+        if self.dtype.is_floating_point:
             return [operands.data(self.ar, x) for x in tensors]
-        return [np.asarray(x).astype(numpy_type(self.dtype)) for x in tensors]
+        dtype = numpy_type(self.dtype)
+        if operands.any_data(self.ar, *tensors):
+            data = [operands.data(self.ar, x) for x in tensors]
+            real = dtype.kind == "b" or any(x.dtype.kind == "f" for x in data)
+            return data if real else [self.ar.whole(x, dtype) for x in data]
+        return [np.asarray(x).astype(dtype) for x in tensors]
 
     def rounded(self, value: float) -> float:
         """A number of the operator's definition, such as an epsilon, in the operator's type.
@@ -202,3 +205,8 @@ def each(values: Any, count: int) -> list[int]:
 def numpy_type(dtype: torch.dtype) -> np.dtype[Any]:
     """The numpy type of exact values."""
     return torch.empty(0, dtype=dtype).numpy().dtype
+
+
+def type_name(dtype: torch.dtype) -> str:
+    """A type as numpy and ``ml_dtypes`` call it."""
+    return str(dtype).removeprefix("torch.")

@@ -8,9 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from onebyone.dialects.aten.semantics.base import Call, Operator, Table, exact_row, numpy_type, row
+from onebyone.dialects.aten.semantics.base import (
+    Call,
+    Operator,
+    Table,
+    exact_row,
+    numpy_type,
+    row,
+    type_name,
+)
 from onebyone.kernels import elementwise, operands
-from onebyone.kernels.arithmetic import FUNCTIONS, Array, Tensor
+from onebyone.kernels.arithmetic import FUNCTIONS, Array, Connective, Relation, Tensor
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
 from onebyone.kernels.precision import WIDE
@@ -123,7 +131,7 @@ def _softplus(call: Call) -> Tensor:
     out = out if beta == 1 else ar.div(out, factor)
     if bound >= 20:
         return out
-    beyond = elementwise.compare(ar, argument, call.number(float(bound)), relation=np.greater)
+    beyond = elementwise.compare(ar, argument, call.number(float(bound)), relation=">")
     return elementwise.where(ar, beyond, x, out)
 
 
@@ -136,7 +144,7 @@ def _log_to(base: float) -> Operator:
     return lambda call: elementwise.log_to(call.ar, call.data("self"), base=base)
 
 
-def _compare(relation: Callable[..., Array]) -> Operator:
+def _compare(relation: Relation) -> Operator:
     def run(call: Call) -> Tensor:
         a, b = call.tensor("self"), call.tensor("other")
         return elementwise.compare(call.ar, a, b, relation=relation)
@@ -144,12 +152,12 @@ def _compare(relation: Callable[..., Array]) -> Operator:
     return run
 
 
-def _logical(fn: Callable[..., Array], *names: str) -> Operator:
-    return lambda call: elementwise.logical(call.ar, *map(call.tensor, names), fn=fn)
+def _logical(name: Connective, *names: str) -> Operator:
+    return lambda call: elementwise.logical(call.ar, *map(call.tensor, names), name=name)
 
 
-def _bits(fn: Callable[..., Array], *names: str) -> Operator:
-    return lambda call: fn(*call.operands(*names))
+def _bits(name: Connective, *names: str) -> Operator:
+    return lambda call: elementwise.bits(call.ar, *call.operands(*names), name=name)
 
 
 def _where(call: Call) -> Tensor:
@@ -166,19 +174,23 @@ def cast(call: Call, x: Any, dtype: torch.dtype) -> Tensor:
     """``x`` in another type.
 
     Raises:
-        UnsupportedError: complex numbers, or values that are not known.
+        UnsupportedError: complex numbers.
     """
     if dtype.is_complex:
         raise UnsupportedError("complex numbers")
+    source, target = type_name(call.dtypes[0]), type_name(dtype)
     if not dtype.is_floating_point:
-        return elementwise.cast(call.ar, x, dtype=numpy_type(dtype), narrow=None)
+        whole = numpy_type(dtype)
+        return elementwise.cast(
+            call.ar, x, dtype=whole, source=source, target=whole.name, narrow=None
+        )
 
     def narrow(values: Array) -> Array:
         return torch.tensor(values, dtype=torch.float32).to(dtype).double().numpy()
 
-    wide = str(dtype).removeprefix("torch.") in WIDE
     real = np.dtype(np.float64)
-    return elementwise.cast(call.ar, x, dtype=real, narrow=None if wide else narrow)
+    slim = None if target in WIDE else narrow
+    return elementwise.cast(call.ar, x, dtype=real, source=source, target=target, narrow=slim)
 
 
 def _cast(call: Call) -> Tensor:
@@ -201,51 +213,51 @@ _PAIR = ("self", "other")
 
 TABLE: Table = {
     **{name.lower(): _function(name) for name in FUNCTIONS},
-    **dict.fromkeys(("__and__", "bitwise_and"), _bits(np.bitwise_and, *_PAIR)),
-    **dict.fromkeys(("__or__", "bitwise_or"), _bits(np.bitwise_or, *_PAIR)),
+    **dict.fromkeys(("__and__", "bitwise_and"), _bits("and", *_PAIR)),
+    **dict.fromkeys(("__or__", "bitwise_or"), _bits("or", *_PAIR)),
     **dict.fromkeys(("_to_copy", "to", "type_as"), _cast),
     "_prelu_kernel": _prelu_kernel,
     "abs": exact_row(elementwise.absolute),
     "add": _sum(elementwise.add),
     "addcdiv": _added_product(elementwise.divide),
     "addcmul": _added_product(elementwise.mul),
-    "bitwise_not": _bits(np.bitwise_not, "self"),
-    "bitwise_xor": _bits(np.bitwise_xor, *_PAIR),
+    "bitwise_not": _bits("not", "self"),
+    "bitwise_xor": _bits("xor", *_PAIR),
     "celu": row(elementwise.celu, alpha=1.0),
     "clamp": _clamp,
     "clamp_max": exact_row(elementwise.minimum, "self", "max"),
     "clamp_min": exact_row(elementwise.maximum, "self", "min"),
     "div": _div,
     "elu": _elu,
-    "eq": _compare(np.equal),
+    "eq": _compare("=="),
     "erfc": row(lambda ar, x: ar.sub(ar.constant(1.0), ar.function("Erf", x))),
     "expm1": row(elementwise.exp_minus_one),
     "floor_divide": exact_row(elementwise.divide, *_PAIR, rounding="floor"),
     "fmod": exact_row(elementwise.remainder, *_PAIR, truncated=True),
-    "ge": _compare(np.greater_equal),
+    "ge": _compare(">="),
     "gelu": _gelu,
-    "gt": _compare(np.greater),
+    "gt": _compare(">"),
     "hardsigmoid": _hard_sigmoid,
     "hardswish": _hard_swish,
     "hardtanh": _hardtanh,
     "isinf": lambda call: elementwise.is_infinite(call.ar, call.tensor("self")),
     "isnan": lambda call: elementwise.is_nan(call.ar, call.tensor("self")),
-    "le": _compare(np.less_equal),
+    "le": _compare("<="),
     "leaky_relu": _leaky_relu,
     "log10": _log_to(10.0),
     "log1p": row(elementwise.log_one_plus),
     "log2": _log_to(2.0),
-    "logical_and": _logical(np.logical_and, *_PAIR),
-    "logical_not": _logical(np.logical_not, "self"),
-    "logical_or": _logical(np.logical_or, *_PAIR),
-    "logical_xor": _logical(np.logical_xor, *_PAIR),
-    "lt": _compare(np.less),
+    "logical_and": _logical("and", *_PAIR),
+    "logical_not": _logical("not", "self"),
+    "logical_or": _logical("or", *_PAIR),
+    "logical_xor": _logical("xor", *_PAIR),
+    "lt": _compare("<"),
     "masked_fill": _masked_fill,
     "maximum": exact_row(elementwise.maximum, *_PAIR),
     "minimum": exact_row(elementwise.minimum, *_PAIR),
     "mish": row(elementwise.mish),
     "mul": exact_row(elementwise.mul, *_PAIR),
-    "ne": _compare(np.not_equal),
+    "ne": _compare("!="),
     "neg": exact_row(elementwise.neg),
     "pow": _pow,
     "prelu": _prelu,

@@ -169,32 +169,31 @@ def _slice(call: Call) -> Tensor:
 
 def _take(table: str, index: str) -> Operator:
     def run(call: Call) -> Tensor:
-        x, free = call.tensor(table), index in call.free
+        x = call.tensor(table)
         axis = operands.axis_of(call.get("dim", 0), x.ndim)
-        return places.take(call.ar, x, call.tensor(index), axis=axis, free=free)
+        return places.take(call.ar, x, call.tensor(index), axis=axis)
 
     return run
 
 
 def _gather(call: Call) -> Tensor:
-    x, free = call.tensor("self"), "index" in call.free
-    return places.take_elements(call.ar, x, call.tensor("index"), axis=call.axis(x), free=free)
+    x = call.tensor("self")
+    return places.take_elements(call.ar, x, call.tensor("index"), axis=call.axis(x))
 
 
 def _index(call: Call) -> Tensor:
-    x, free = call.tensor("self"), "indices" in call.free
+    x, wanted = call.tensor("self"), call.given["indices"]
+    given = [(axis, place) for axis, place in enumerate(wanted) if place is not None]
+    if len(given) == 1 and call.ar.is_data(given[0][1]) and given[0][1].dtype != bool:
+        return places.take(call.ar, x, given[0][1], axis=given[0][0])
     index: list[Any] = []
-    for place in call.given["indices"]:
+    for place in wanted:
         if place is None:
             index.append(slice(None))
         elif place.dtype.kind == "b":
-            if free:
-                call.ar.steered("index")
-            index += list(np.nonzero(place))
+            index += list(np.nonzero(np.asarray(place)))
         else:
             index.append(places.checked(place, x.shape[len(index)]))
-    axis = next(i for i, place in enumerate(index) if not isinstance(place, slice))
-    places.looked_up(call.ar, x, axis=axis, free=free)
     return operands.move(call.ar, lambda a: a[tuple(index)], x)
 
 

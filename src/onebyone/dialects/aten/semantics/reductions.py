@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from onebyone.dialects.aten.semantics.base import Call, Operator, Result, Table
 from onebyone.kernels import elementwise, lines, places
-from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.arithmetic import Tensor
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
 
@@ -54,7 +51,7 @@ def _extremum(largest: bool) -> Operator:
     return run
 
 
-def _place(call: Call, x: Tensor, axis: int, largest: bool) -> Array:
+def _place(call: Call, x: Tensor, axis: int, largest: bool) -> Tensor:
     return lines.extremum_place(call.ar, x, axis=axis, largest=largest, nan_wins=True)
 
 
@@ -66,7 +63,7 @@ def _arg(largest: bool) -> Operator:
             return _kept(call, _place(call, x, axis, largest), (axis,))
         row = places.reshaped(call.ar, x, shape=(-1,))
         shape = (1,) * x.ndim if call.get("keepdim") else ()
-        return _place(call, row, 0, largest).reshape(shape)
+        return places.reshaped(call.ar, _place(call, row, 0, largest), shape=shape)
 
     return run
 
@@ -102,13 +99,18 @@ def _vector_norm(call: Call) -> Tensor:
     return _of_data(kernel)(call)
 
 
-def _truth(fn: Callable[..., Any]) -> Operator:
+def _truth(largest: bool) -> Operator:
+    """Whether an element is true, or all are: booleans have a largest and a smallest, too."""
+    kernel = lines.largest if largest else lines.smallest
+
     def run(call: Call) -> Tensor:
         x = elementwise.truth(call.ar, call.tensor("self"))
         dim = call.given.get("dim")
         # Unlike for other reductions, a list without axes names none.
         axes = () if isinstance(dim, (list, tuple)) and not dim else call.axes(x)
-        return _kept(call, fn(x, axis=axes, keepdims=True), axes)
+        if call.ar.is_data(x):
+            x = elementwise.as_type(x, np.dtype(np.float64))
+        return _kept(call, elementwise.truth(call.ar, kernel(call.ar, x, axes=axes)), axes)
 
     return run
 
@@ -135,10 +137,10 @@ def _cumsum(call: Call) -> Tensor:
 TABLE: Table = {
     **dict.fromkeys(("_softmax", "_log_softmax", "softmax", "log_softmax"), _softmax),
     "_safe_softmax": _safe_softmax,
-    "all": _truth(np.all),
+    "all": _truth(largest=False),
     "amax": _extremum(largest=True),
     "amin": _extremum(largest=False),
-    "any": _truth(np.any),
+    "any": _truth(largest=True),
     "argmax": _arg(largest=True),
     "argmin": _arg(largest=False),
     "cumsum": _cumsum,

@@ -7,7 +7,7 @@ import torch
 
 from onebyone.dialects.aten.semantics.base import Call, Table, row
 from onebyone.kernels import elementwise
-from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.arithmetic import Tensor
 from onebyone.kernels.operands import floats
 
 
@@ -15,7 +15,7 @@ def _hard_shrink(call: Call) -> Tensor:
     bound = call.rounded(call.get("lambd", 0.5))
     ar, x = call.ar, call.data("self")
     beyond = elementwise.compare(
-        ar, elementwise.absolute(ar, x), ar.constant(bound), relation=np.greater
+        ar, elementwise.absolute(ar, x), ar.constant(bound), relation=">"
     )
     return elementwise.where(ar, beyond, x, ar.constant(0.0))
 
@@ -37,10 +37,10 @@ def _lerp(call: Call) -> Tensor:
     return ar.add(start, ar.mul(call.data("weight"), ar.sub(end, start)))
 
 
-def _sign_bit(call: Call) -> Array:
+def _sign_bit(call: Call) -> Tensor:
     x = call.tensor("self")
-    zero = call.number(0.0) if call.ar.is_data(x) else np.zeros((), x.dtype)
-    return elementwise.compare(call.ar, x, zero, relation=np.less)
+    zero = elementwise.number(call.ar, x, 0.0) if call.ar.is_data(x) else np.zeros((), x.dtype)
+    return elementwise.compare(call.ar, x, zero, relation="<")
 
 
 def _nan_to_num(call: Call) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onebyone.kernels.arithmetic import Arithmetic, Tensor
+from onebyone.kernels.element import Element
 from onebyone.kernels.errors import UnsupportedError
 
 _SCAN_OPTIONS = (
@@ -51,10 +52,22 @@ def if_(
     scope: dict[ir.Value, Slot],
     opsets: dict[str, int],
 ) -> list[Slot]:
-    """One of two branches."""
+    """One of two branches; both, where data decides, and their results chosen from."""
     assert slots[0] is not None
-    branch = "then_branch" if bool(np.ravel(slots[0].tensor)[0]) else "else_branch"
-    return machine.run_graph(node.attributes[branch].as_graph(), dict(scope), opsets)
+    condition, ar = slots[0].tensor, machine.ar
+
+    def branch(name: str) -> list[Slot]:
+        return machine.run_graph(node.attributes[name].as_graph(), dict(scope), opsets)
+
+    if not isinstance(condition, Element):
+        return branch("then_branch" if bool(np.ravel(condition)[0]) else "else_branch")
+    pairs = list(zip(branch("then_branch"), branch("else_branch"), strict=True))
+    if any(a.tensor.shape != b.tensor.shape for a, b in pairs):
+        raise UnsupportedError(f"{describe(node)}: branches of different shapes, chosen by the data")
+    scalar = ar.move(lambda a: a.reshape(()), condition)
+    return [
+        Slot(ar.select(scalar, a.tensor, b.tensor), max(a.unit, b.unit), True) for a, b in pairs
+    ]
 
 
 def loop(
@@ -77,8 +90,6 @@ def loop(
         inner.update(zip(body.inputs, first + state, strict=True))
         out = machine.run_graph(body, inner, opsets)
         going = bool(np.ravel(out[0].tensor)[0])
-        if out[0].free:
-            machine.ar.steered(describe(node))
         for rows, slot in zip(scans, out[1 + len(state) :], strict=True):
             rows.append(slot)
         state = out[1 : 1 + len(state)]

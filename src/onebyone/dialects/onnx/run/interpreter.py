@@ -138,6 +138,8 @@ class Interpreter:
                     if self.embed is None
                     else self.embed(value.name or "", array)
                 )
+                # numpy makes of an array without axes a number.
+                embedded = np.asarray(embedded) if isinstance(embedded, np.generic) else embedded
             else:
                 embedded = array
             slot = scope[value] = Slot(embedded, unit_roundoff(tensor.dtype))
@@ -182,8 +184,6 @@ class Interpreter:
         domain = "" if node.domain in ONNX_DOMAINS else node.domain
         flow = CONTROL_FLOW.get(node.op_type) if domain == "" else None
         if flow is not None:
-            if any(slot is not None and slot.free for slot in slots[: 2 - (node.op_type == "If")]):
-                self.ar.steered(describe(node))
             return list(flow(self, node, slots, scope, opsets))
         operator = OPERATORS.get((domain, node.op_type))
         if operator is None or self._bodies.is_local(node):
@@ -191,7 +191,7 @@ class Interpreter:
         version = node.version or opsets.get(node.domain) or opsets.get(domain) or 1
         call = Call(
             node.op_type, version, attributes(node), len(node.outputs), unit,
-            tuple(slot is not None and slot.free for slot in slots), domain,
+            domain, tuple(0.0 if slot is None else slot.unit for slot in slots),
         )  # fmt: skip
         to = call.attributes.get("to", call.attributes.get("dtype"))
         if to is not None and node.op_type != "Constant":
@@ -211,11 +211,14 @@ class Interpreter:
         results = result if isinstance(result, tuple) else (result,)
         # numpy makes of an array without axes a number, which no arithmetic takes for data.
         results = [np.asarray(r) if isinstance(r, np.generic) else r for r in results]
-        free = any(call.free) and node.op_type not in ("Shape", "Size")
-        return [
-            None if r is None else Slot(r, (unit or 2.0**-24) if self.ar.is_data(r) else 0.0, free)
-            for r in results
-        ]
+        free = any(slot is not None and slot.free for slot in slots)
+        free = free and node.op_type not in ("Shape", "Size")
+        return [None if r is None else Slot(r, self._unit(r, unit), free) for r in results]
+
+    def _unit(self, result: Tensor, unit: float) -> float:
+        """The unit roundoff of a result, of a node that computed in ``unit``."""
+        real = self.ar.is_data(result) and result.dtype.kind == "f"
+        return (unit or 2.0**-24) if real else 0.0
 
     def _call(
         self, node: ir.Node, slots: list[Slot | None], opsets: dict[str, int], why: str
@@ -264,7 +267,7 @@ class Interpreter:
             return None
         dtype = value.dtype
         if dtype is None:
-            exact = not self.ar.is_data(slot.tensor)
+            exact = slot.tensor.dtype.kind in "biu"
             name = slot.tensor.dtype if exact else precision.type_of_roundoff(slot.unit)
             dtype = None if name is None else ir.DataType.from_numpy(np.dtype(name))
         return None if dtype is None else onnx.helper.make_tensor_type_proto(int(dtype), shape)

@@ -40,8 +40,8 @@ class Call:
         attributes: attribute values as Python numbers, strings, tuples, tensors or graphs.
         outputs: number of outputs that the node names.
         unit: unit roundoff of the node's operands (0 where all are exact).
-        free: for each operand whether it depends on the values of the model's inputs.
         domain: its domain, "" for ONNX's.
+        units: unit roundoff of each operand.
         asked: attributes that were asked for. One that is given and that nobody asks for would
             be ignored.
     """
@@ -51,8 +51,8 @@ class Call:
     attributes: dict[str, Any] = field(default_factory=dict)
     outputs: int = 1
     unit: float = 0.0
-    free: tuple[bool, ...] = ()
     domain: str = ""
+    units: tuple[float, ...] = ()
     asked: set[str] = field(default_factory=set[str], init=False)
 
     def given(self, name: str) -> Any:

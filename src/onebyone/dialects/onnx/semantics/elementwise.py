@@ -9,13 +9,20 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
-from onebyone.dialects.onnx.semantics.base import Call, Operator, Table, exact_row, row
+from onebyone.dialects.onnx.semantics.base import Call, Operator, Table, row
 from onebyone.kernels import elementwise
-from onebyone.kernels.arithmetic import FUNCTIONS, Arithmetic, Array, Tensor
+from onebyone.kernels.arithmetic import (
+    FUNCTIONS,
+    Arithmetic,
+    Array,
+    Connective,
+    Relation,
+    Tensor,
+)
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
-from onebyone.kernels.operands import any_data, floats
-from onebyone.kernels.precision import WIDE, largest_number
+from onebyone.kernels.operands import any_data
+from onebyone.kernels.precision import WIDE, largest_number, type_of_roundoff
 
 
 def _function(name: str) -> Operator:
@@ -31,7 +38,13 @@ def _pow(ar: Arithmetic, call: Call, x: Any, y: Any) -> Tensor:
     """The type is that of the base."""
     if ar.is_data(x):
         return elementwise.power(ar, x, y)
-    return np.power(x, floats(ar, y, "an exponent")).astype(x.dtype)
+    if ar.known(y) is None:
+        return ar.opaque(f"Pow {x.dtype}", _int_power, x, y, dtype=x.dtype)
+    return _int_power(x, np.asarray(ar.known(y)))
+
+
+def _int_power(x: Array, y: Array) -> Array:
+    return np.power(x, y).astype(x.dtype)
 
 
 def _variadic(kernel: Kernel) -> Operator:
@@ -41,22 +54,13 @@ def _variadic(kernel: Kernel) -> Operator:
 def _largest(ar: Arithmetic, call: Call, *xs: Any) -> Tensor:
     if not any_data(ar, *xs):
         return reduce(np.maximum, xs)
-    return _symmetric(ar, [x for x in xs if not _unbounded(ar, call, x, -1)] or list(xs))
+    return reduce(ar.maximum, [x for x in xs if not _unbounded(ar, call, x, -1)] or list(xs))
 
 
 def _smallest(ar: Arithmetic, call: Call, *xs: Any) -> Tensor:
     if not any_data(ar, *xs):
         return reduce(np.minimum, xs)
-    bounding = [x for x in xs if not _unbounded(ar, call, x, 1)] or list(xs)
-    return ar.neg(_symmetric(ar, [ar.neg(x) for x in bounding]))
-
-
-def _symmetric(ar: Arithmetic, xs: list[Any]) -> Tensor:
-    """The maximum of all, the same in whichever order they come."""
-    if len(xs) < 3:
-        return reduce(ar.maximum, xs)
-    stacked = ar.move(lambda *arrays: np.stack(np.broadcast_arrays(*arrays)), *xs)
-    return ar.move(lambda a: a[0], ar.largest(stacked, (0,)))
+    return reduce(ar.minimum, [x for x in xs if not _unbounded(ar, call, x, 1)] or list(xs))
 
 
 def _unbounded(ar: Arithmetic, call: Call, bound: Any, sign: int) -> bool:
@@ -128,13 +132,24 @@ def _fast_gelu(ar: Arithmetic, call: Call, x: Any, bias: Any = None) -> Tensor:
     return elementwise.gelu(ar, x if bias is None else ar.add(x, bias), tanh=True)
 
 
-def _compare(relation: Any) -> Operator:
+def _compare(relation: Relation) -> Operator:
     return lambda ar, call, a, b: elementwise.compare(ar, a, b, relation=relation)
 
 
+def _connective(name: Connective) -> Operator:
+    return lambda ar, call, *xs: elementwise.logical(ar, *xs, name=name)
+
+
+def _bits(name: Connective) -> Operator:
+    return lambda ar, call, *xs: elementwise.bits(ar, *xs, name=name)
+
+
 def _shift(ar: Arithmetic, call: Call, a: Any, b: Any) -> Tensor:
-    left = call.given("direction") == "LEFT"
-    return np.left_shift(a, b) if left else np.right_shift(a, b)
+    left = call.text("direction", "") == "LEFT"
+    fn = np.left_shift if left else np.right_shift
+    if not any_data(ar, a, b):
+        return fn(a, b)
+    return ar.opaque(f"{'left' if left else 'right'} shift {a.dtype}", fn, a, b, dtype=a.dtype)
 
 
 def _mod(ar: Arithmetic, call: Call, a: Any, b: Any) -> Tensor:
@@ -150,11 +165,20 @@ def _is_inf(ar: Arithmetic, call: Call, x: Any) -> Tensor:
     return elementwise.is_infinite(ar, x, positive=bool(positive), negative=bool(negative))
 
 
-def cast(ar: Arithmetic, x: Any, to: ir.DataType, *, saturate: bool = True) -> Tensor:
+def cast(
+    ar: Arithmetic, x: Any, to: ir.DataType, *, source: str = "", saturate: bool = True
+) -> Tensor:
     """``x`` as ``to``.
 
+    Args:
+        ar: the arithmetic.
+        x: data or exact values.
+        to: the type that is wanted.
+        source: name of the floating-point type of ``x``, where it is known.
+        saturate: whether floats of 8 bits are clipped.
+
     Raises:
-        UnsupportedError: strings, types that are not understood, or values that are not known.
+        UnsupportedError: strings, or types that are not understood.
     """
     if not ar.is_data(x) and x.dtype.kind not in "biu":
         raise UnsupportedError("Cast of strings")
@@ -162,9 +186,12 @@ def cast(ar: Arithmetic, x: Any, to: ir.DataType, *, saturate: bool = True) -> T
     if not to.is_floating_point():
         if dtype.kind not in "biu":
             raise UnsupportedError(f"Cast to {to.name}")
-        return elementwise.cast(ar, x, dtype=dtype, narrow=None)
+        return elementwise.cast(
+            ar, x, dtype=dtype, source=source, target=dtype.name, narrow=None
+        )
+    real = np.dtype(np.float64)
     if dtype.name in WIDE:
-        return elementwise.cast(ar, x, dtype=np.dtype(np.float64), narrow=None)
+        return elementwise.cast(ar, x, dtype=real, source=source, target=dtype.name, narrow=None)
 
     def narrow(values: Array) -> Array:
         limits = ml_dtypes.finfo(dtype)
@@ -172,47 +199,53 @@ def cast(ar: Arithmetic, x: Any, to: ir.DataType, *, saturate: bool = True) -> T
         bounded = np.clip(values, low, high) if saturate else values
         return bounded.astype(np.float32).astype(dtype).astype(np.float64)
 
-    return elementwise.cast(ar, x, dtype=np.dtype(np.float64), narrow=narrow)
+    name = dtype.name + ("" if saturate else " without saturation")
+    return elementwise.cast(ar, x, dtype=real, source=source, target=name, narrow=narrow)
 
 
 def _cast(ar: Arithmetic, call: Call, x: Any) -> Tensor:
     saturate = bool(call.get("saturate", 1))
-    return cast(ar, x, ir.DataType(call.given("to")), saturate=saturate)
+    source = type_of_roundoff(call.unit) or ""
+    return cast(ar, x, ir.DataType(call.given("to")), source=source, saturate=saturate)
 
 
 def _cast_like(ar: Arithmetic, call: Call, x: Any, like: Any) -> Tensor:
-    if not ar.is_data(like):
+    if like.dtype.kind in "biu":
         return cast(ar, x, ir.DataType.from_numpy(like.dtype))
-    return cast(ar, x, ir.DataType.FLOAT)
+    target = type_of_roundoff(call.units[1])
+    if target is None:
+        raise UnsupportedError("CastLike of a type that is not known")
+    source = type_of_roundoff(call.units[0]) or ""
+    return cast(ar, x, ir.DataType.from_numpy(np.dtype(target)), source=source)
 
 
 TABLE: Table = {
     **{("", name): _function(name) for name in FUNCTIONS if name != "Trunc"},
     ("", "Abs"): row(elementwise.absolute),
     ("", "Add"): row(elementwise.add),
-    ("", "And"): exact_row(np.logical_and),
+    ("", "And"): _connective("and"),
     ("", "BitShift"): _shift,
-    ("", "BitwiseAnd"): exact_row(np.bitwise_and),
-    ("", "BitwiseNot"): exact_row(np.bitwise_not),
-    ("", "BitwiseOr"): exact_row(np.bitwise_or),
-    ("", "BitwiseXor"): exact_row(np.bitwise_xor),
+    ("", "BitwiseAnd"): _bits("and"),
+    ("", "BitwiseNot"): _bits("not"),
+    ("", "BitwiseOr"): _bits("or"),
+    ("", "BitwiseXor"): _bits("xor"),
     ("", "Cast"): _cast,
     ("", "CastLike"): _cast_like,
     ("", "Celu"): row(elementwise.celu, alpha=1.0),
     ("", "Clip"): _clip,
     ("", "Div"): _div,
     ("", "Elu"): row(elementwise.elu, alpha=1.0),
-    ("", "Equal"): _compare(np.equal),
+    ("", "Equal"): _compare("=="),
     ("", "Gelu"): _gelu,
-    ("", "Greater"): _compare(np.greater),
-    ("", "GreaterOrEqual"): _compare(np.greater_equal),
+    ("", "Greater"): _compare(">"),
+    ("", "GreaterOrEqual"): _compare(">="),
     ("", "HardSigmoid"): row(elementwise.hard_sigmoid, alpha=0.2, beta=0.5),
     ("", "HardSwish"): _hard_swish,
     ("", "IsInf"): _is_inf,
     ("", "IsNaN"): row(elementwise.is_nan),
     ("", "LeakyRelu"): row(elementwise.leaky, alpha=0.01),
-    ("", "Less"): _compare(np.less),
-    ("", "LessOrEqual"): _compare(np.less_equal),
+    ("", "Less"): _compare("<"),
+    ("", "LessOrEqual"): _compare("<="),
     ("", "Max"): _largest,
     ("", "Mean"): _mean,
     ("", "Min"): _smallest,
@@ -220,8 +253,8 @@ TABLE: Table = {
     ("", "Mod"): _mod,
     ("", "Mul"): row(elementwise.mul),
     ("", "Neg"): row(elementwise.neg),
-    ("", "Not"): exact_row(np.logical_not),
-    ("", "Or"): exact_row(np.logical_or),
+    ("", "Not"): _connective("not"),
+    ("", "Or"): _connective("or"),
     ("", "PRelu"): _prelu,
     ("", "Pow"): _pow,
     ("", "Reciprocal"): row(lambda ar, x: ar.reciprocal(x)),
@@ -235,7 +268,7 @@ TABLE: Table = {
     ("", "Swish"): row(elementwise.swish, alpha=1.0),
     ("", "ThresholdedRelu"): _thresholded_relu,
     ("", "Where"): _where,
-    ("", "Xor"): exact_row(np.logical_xor),
+    ("", "Xor"): _connective("xor"),
     ("com.microsoft", "BiasGelu"): _bias_gelu,
     ("com.microsoft", "FastGelu"): _fast_gelu,
     ("com.microsoft", "Gelu"): _gelu,

@@ -10,7 +10,7 @@ from onebyone.dialects.onnx.semantics.base import Call, Operator, Result, Table,
 from onebyone.kernels import elementwise, lines, places
 from onebyone.kernels.arithmetic import Arithmetic, Tensor
 from onebyone.kernels.errors import UnsupportedError
-from onebyone.kernels.operands import axis_of, floats, ints, move
+from onebyone.kernels.operands import axis_of, ints, move
 
 _PAD_MODES = {"constant": "constant", "edge": "edge", "reflect": "reflect", "wrap": "wrap"}
 
@@ -44,8 +44,6 @@ def _slice(
     axes: Any = None,
     steps: Any = None,
 ) -> Tensor:
-    if any(call.free[1:]):
-        ar.steered("Slice")
     begin = list(call.get("starts", ())) if starts is None else ints(ar, starts, "slice starts")
     stop = list(call.get("ends", ())) if ends is None else ints(ar, ends, "slice ends")
     chosen = operand_axes(ar, call, axes)
@@ -88,21 +86,24 @@ def _pad(
 
 def _gather(ar: Arithmetic, call: Call, x: Any, indices: Any) -> Tensor:
     axis = axis_of(call.get("axis", 0), x.ndim)
-    return places.take(ar, x, indices, axis=axis, free=any(call.free[1:2]))
+    return places.take(ar, x, indices, axis=axis)
 
 
 def _gather_elements(ar: Arithmetic, call: Call, x: Any, indices: Any) -> Tensor:
     axis = axis_of(call.get("axis", 0), x.ndim)
-    return places.take_elements(ar, x, indices, axis=axis, free=any(call.free[1:2]))
+    return places.take_elements(ar, x, indices, axis=axis)
 
 
 def _gather_nd(ar: Arithmetic, call: Call, x: Any, indices: Any) -> Tensor:
     batch = call.get("batch_dims", 0)
-    return places.take_nested(ar, x, indices, batch=batch, free=any(call.free[1:2]))
+    return places.take_nested(ar, x, indices, batch=batch)
 
 
 def _scatter_nd(ar: Arithmetic, call: Call, x: Any, indices: Any, updates: Any) -> Tensor:
     _without_reduction(call)
+    if ar.is_data(indices) and indices.shape[-1] == 1:
+        rows = move(ar, lambda a: a.reshape(-1, *x.shape[1:]), updates)
+        return places.put_rows(ar, x, rows, indices)
     return places.put(ar, x, updates, index=tuple(np.moveaxis(np.asarray(indices), -1, 0)))
 
 
@@ -119,24 +120,22 @@ def _without_reduction(call: Call) -> None:
 
 
 def _compress(ar: Arithmetic, call: Call, x: Any, condition: Any) -> Tensor:
-    axis, index = call.get("axis"), np.flatnonzero(condition)
-    if any(call.free[1:]):
-        ar.steered("Compress")
+    axis, index = call.get("axis"), np.flatnonzero(np.asarray(condition))
     if axis is None:
         return move(ar, lambda a: a.reshape(-1)[index], x)
     return places.take(ar, x, index, axis=axis)
 
 
 def _one_hot(ar: Arithmetic, call: Call, indices: Any, depth: Any, values: Any) -> Tensor:
-    index = np.asarray(floats(ar, indices, "OneHot indices"), np.int64)
-    if any(call.free[:1]):
-        ar.steered("OneHot")
+    known = ar.known(indices)
+    index = indices if known is None else np.asarray(known, np.int64)
     size = ints(ar, depth, "a depth")[0]
     return places.one_hot(ar, index, values, depth=size, axis=call.get("axis", -1))
 
 
 def _non_zero(ar: Arithmetic, call: Call, x: Any) -> Tensor:
-    return np.array(np.nonzero(np.atleast_1d(elementwise.truth(ar, x))), np.int64)
+    where = np.asarray(elementwise.truth(ar, x))
+    return np.array(np.nonzero(np.atleast_1d(where)), np.int64)
 
 
 def _trilu(ar: Arithmetic, call: Call, x: Any, k: Any = None) -> Tensor:

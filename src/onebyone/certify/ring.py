@@ -1,0 +1,334 @@
+"""Sums, products and moves modulo a prime in which every finite float is exact.
+
+A float m * 2**e is the residue m * 2**e mod p, so real weights are tested as they are. Sums and
+products are exact: residues are kept between -p/2 and p/2 as float64 integers, products stay
+below 2**40, and a matrix product is split so that partial sums stay below 2**52.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from onebyone.certify.residues import (
+    BITS_PER_PRIME,
+    POWER_OFFSET,
+    inverses,
+    key_of,
+    mix,
+    pool,
+    powers_of_two,
+)
+from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.element import REAL, Element, Height
+
+# Sums of this many products of two residues stay below 2**52.
+_EXACT_TERMS = 4096
+# Real values are carried along up to this many elements: scales, masks, resize weights.
+KNOWN_LIMIT = 1 << 20
+_BLOCK = 1 << 15
+# Exact integers beyond this are no float64.
+_WHOLE = 1 << 53
+_BOOL = np.dtype(bool)
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """How an element came to be: as the reciprocal of another."""
+
+    of: Element
+
+
+@dataclass(frozen=True)
+class Leeway:
+    """What two expressions may differ in and still count as equal; each is told to the user.
+
+    Attributes:
+        scales: a positive factor may stand before or behind a predicate or an extremum. (A true
+            identity of the reals; it hides another one, a factor folded into weights.)
+        hidden: infinity and the largest number of a type are one.
+        rounded: a constant next to 1/n, a root of n and the like stands for that number.
+    """
+
+    scales: bool = False
+    hidden: bool = False
+    rounded: bool = False
+
+
+class Ring(Arithmetic):
+    """Integers modulo ``prime``.
+
+    Attributes:
+        leeway: what may differ.
+        hidden: the infinities and largest numbers that were taken for one.
+    """
+
+    def __init__(self, prime: int, seed: int = 0, leeway: Leeway | None = None) -> None:
+        super().__init__()
+        self.prime = prime
+        self.leeway = leeway or Leeway()
+        self.hidden: set[str] = set()
+        self._seed = seed
+        self._scale = 1.0 / prime
+
+    # Residues.
+
+    def reduce(self, x: Array) -> Array:
+        """Bring float64 integers below 2**52 between -p/2 and p/2."""
+        return x - np.rint(x * self._scale) * self.prime
+
+    def canonical(self, x: Array) -> Array:
+        """Residues as unsigned integers in [0, p)."""
+        whole = x.astype(np.int64)
+        whole += (whole < 0) * np.int64(self.prime)
+        return whole.view(np.uint64)
+
+    def key(self, name: str) -> int:
+        """The key of a hash called ``name``."""
+        return key_of(name, self.prime, self._seed)
+
+    def to_residue(self, words: Array) -> Array:
+        """Hashed words as residues."""
+        # The high 32 bits times p, divided by 2**32: uniform up to 2**-11.
+        mixed = (words >> np.uint64(32)) * np.uint64(self.prime) >> np.uint64(32)
+        return mixed.astype(np.float64) - self.prime // 2
+
+    def hashed(self, name: str, x: Array) -> Array:
+        """A random function of residues."""
+        return self.to_residue(mix(self.canonical(x), self.key(name)))
+
+    def inverted(self, x: Array) -> Array:
+        """The inverse of every residue."""
+        return inverses(self.prime)[self.canonical(x)].astype(np.float64)
+
+    def test(self, height: Height) -> float:
+        """Chance that two expressions of this height are equal here and not the same."""
+        dividing = height.bits // BITS_PER_PRIME
+        return min((2 * height.degree + 1) / self.prime + dividing / len(pool()), 1.0)
+
+    def after_hash(self, *heights: Height) -> Height:
+        """The height of a hash of operands: a fresh variable, and what may have been lost."""
+        return Height(1, risk=max((h.risk + self.test(h) for h in heights), default=0.0))
+
+    # Constants.
+
+    def of(self, x: Tensor) -> Element:
+        """A tensor as an element."""
+        return x if isinstance(x, Element) else self.constant(x)
+
+    def random(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any = REAL) -> Element:
+        """Uniform residues: a random point of the field."""
+        half = self.prime // 2
+        residue = rng.integers(-half, half + 1, shape).astype(np.float64)
+        return Element(residue, None, Height(1), np.dtype(dtype), bounded=True)
+
+    def constant(self, values: Array | float | int) -> Element:
+        array = np.asarray(values)
+        residue = np.empty(array.shape)
+        source, target = np.ravel(array), residue.reshape(-1)
+        heights = (-np.inf, np.inf)
+        # In blocks that stay in the cache: large weights are embedded at memory speed.
+        for start in range(0, source.size, _BLOCK):
+            piece = slice(start, start + _BLOCK)
+            target[piece], low, high = self._embed(source[piece])
+            heights = max(heights[0], high), min(heights[1], low)
+        high, low = (h if np.isfinite(h) else 0.0 for h in heights)
+        dtype = array.dtype if array.dtype.kind in "biu" else REAL
+        known = array.size <= KNOWN_LIMIT
+        if known and dtype.kind in "iu" and array.size:
+            known = -_WHOLE <= int(array.min()) and int(array.max()) <= _WHOLE
+        real = array.astype(np.float64) if known else None
+        return Element(residue, real, Height(0, high, low), dtype, bounded=True)
+
+    def _embed(self, values: Array) -> tuple[Array, float, float]:
+        """Residues, and the exponents of the lowest and of the highest bit."""
+        if values.dtype.kind == "b":
+            return values.astype(np.float64), 0.0, 1.0
+        if values.dtype.kind in "iu":
+            top = max(abs(int(values.max())), abs(int(values.min())), 1)
+            rest = np.mod(values.astype(object) if values.dtype == np.uint64 else values.astype(np.int64), self.prime)
+            return self.reduce(rest.astype(np.float64)), 0.0, float(top.bit_length())
+        finite = np.isfinite(values)
+        if self.leeway.hidden:
+            finite &= ~np.isin(np.abs(values), _LARGEST)
+        usual = bool(finite.all())
+        fraction, exponent = np.frexp(values if usual else np.where(finite, values, 0.0))
+        powers = powers_of_two(self.prime)
+        short = values.dtype.itemsize <= 4
+        # 53 bits in two pieces, so that each times a power of two stays exact.
+        scaled = fraction.astype(np.float64) * (2.0**24 if short else 2.0**27)
+        high = scaled if short else np.trunc(scaled)
+        out = self.reduce(self.reduce(high) * powers[exponent + (POWER_OFFSET - (24 if short else 27))])
+        if not short:
+            low = self.reduce((scaled - high) * 2.0**26)
+            out = self.reduce(out + self.reduce(low * powers[exponent + (POWER_OFFSET - 53)]))
+        some = exponent[fraction != 0]
+        bounds = (float(some.min()), float(some.max())) if some.size else (0.0, 0.0)
+        if not usual:
+            out = self._unusual(values, finite, out)
+        return out, bounds[0] - (24 if short else 53), bounds[1]
+
+    def _unusual(self, values: Array, finite: Array, out: Array) -> Array:
+        numbers = ~np.isnan(values)
+        infinite = self.hashed("infinity", np.zeros(()))
+        hidden = ~finite & numbers
+        if self.leeway.hidden:
+            self.hidden |= {str(v) for v in np.unique(np.abs(values[hidden]))}
+        out = np.where(hidden, np.sign(values) * infinite, out)
+        return np.where(numbers, out, self.hashed("nan", np.zeros(())))
+
+    def known(self, x: Tensor) -> Array | None:
+        return x.real if isinstance(x, Element) else x
+
+    # Moves.
+
+    def move(self, fn: Callable[..., Array], *xs: Tensor) -> Element:
+        elements = [self.of(x) for x in xs]
+        reals = [e.real for e in elements]
+        real = None if any(r is None for r in reals) else fn(*reals)
+        first, *others = elements
+        height = reduce(Height.beside, (e.height for e in elements))
+        moved = Element(
+            fn(*(e.residue for e in elements)),
+            few(real),
+            height,
+            joint(*elements),
+            bounded=all(e.bounded for e in elements),
+        )
+        if others:
+            return moved
+        made = first.made.moved(self, fn) if isinstance(first.made, Movable) else None
+        return replace(moved, scale=first.scale, made=made)
+
+    # Ring operations.
+
+    def add(self, a: Tensor, b: Tensor) -> Element:
+        x, y = self.of(a), self.of(b)
+        scale = y.scale if x.real is not None else x.scale
+        if x.real is None and y.real is None and x.scale != y.scale:
+            scale = 1
+        return Element(
+            self.reduce(x.residue + y.residue), both(np.add, x, y), x.height.plus(y.height),
+            joint(x, y), scale,
+        )  # fmt: skip
+
+    def mul(self, a: Tensor, b: Tensor) -> Element:
+        x, y = self.of(a), self.of(b)
+        for one, other in ((x, y), (y, x)):
+            if isinstance(other.made, Quotient) and (out := self.divided(one, other.made.of)):
+                return out
+        return Element(
+            self.reduce(x.residue * y.residue), both(np.multiply, x, y), x.height.times(y.height),
+            joint(x, y), self._scaled(x, y),
+        )  # fmt: skip
+
+    def _scaled(self, x: Element, y: Element) -> int:
+        """The scale of a product with a known number."""
+        if not self.leeway.scales:
+            return 1
+        for one, other in ((x, y), (y, x)):
+            if other.real is not None and other.size == 1 and one.real is None:
+                factor = int(other.residue.flat[0]) * (-1 if other.real.flat[0] < 0 else 1)
+                return one.scale * factor % self.prime or 1
+        return 1
+
+    def divided(self, x: Element, y: Element) -> Element | None:
+        """A quotient that an identity knows better."""
+        return None
+
+    def neg(self, a: Tensor) -> Element:
+        x = self.of(a)
+        made = x.made.negative() if isinstance(x.made, Signed) else None
+        dtype = np.dtype(np.int64) if x.dtype == _BOOL else x.dtype
+        return Element(
+            -x.residue, None if x.real is None else -x.real, x.height, dtype, x.scale, made
+        )
+
+    def reciprocal(self, a: Tensor) -> Element:
+        x = self.of(a)
+        with np.errstate(divide="ignore"):
+            real = None if x.real is None else np.reciprocal(x.real)
+        return Element(self.inverted(x.residue), real, x.height.inverse(), made=Quotient(x))
+
+    def div(self, a: Tensor, b: Tensor) -> Element:
+        x, y = self.of(a), self.of(b)
+        out = self.mul(x, self.reciprocal(y))
+        # a / b is rounded once, a * (1 / b) twice: keep the known value of the former.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return replace(out, real=both(np.divide, x, y), dtype=REAL)
+
+    def matmul(self, a: Tensor, b: Tensor) -> Element:
+        x, y = self.of(a), self.of(b)
+        terms = x.shape[-1]
+        out: Any = 0.0
+        for start in range(0, terms, _EXACT_TERMS):
+            piece = slice(start, start + _EXACT_TERMS)
+            part = np.matmul(x.residue[..., piece], y.residue[..., piece, :])
+            out = self.reduce(part) if terms <= _EXACT_TERMS else out + self.reduce(part)
+        if not terms:
+            out = np.matmul(x.residue, y.residue)
+        out = out if terms <= _EXACT_TERMS else self.reduce(out)
+        return Element(out, both(np.matmul, x, y), x.height.times(y.height, terms), joint(x, y))
+
+    def total(self, x: Tensor, axes: tuple[int, ...]) -> Element:
+        e = self.of(x)
+        real = None if e.real is None else e.real.sum(axis=axes, keepdims=True)
+        out = self.reduce(e.residue.sum(axis=axes, keepdims=True))
+        height = e.height.plus(e.height, e.size // max(out.size, 1))
+        return Element(out, real, height, _counted(e.dtype), e.scale)
+
+    def running(self, x: Tensor, axis: int) -> Element:
+        e = self.of(x)
+        real = None if e.real is None else e.real.cumsum(axis=axis)
+        height = e.height.plus(e.height, e.shape[axis])
+        out = self.reduce(e.residue.cumsum(axis=axis))
+        return Element(out, real, height, _counted(e.dtype), e.scale)
+
+
+class Movable:
+    """How an element came to be, where that can follow its elements to other places."""
+
+    def moved(self, ring: Ring, fn: Callable[..., Array]) -> object:
+        """The same after ``fn`` has moved the elements."""
+        raise NotImplementedError
+
+
+class Signed:
+    """How an element came to be, where its negative is something, too."""
+
+    def negative(self) -> object:
+        """How the negative came to be."""
+        raise NotImplementedError
+
+
+# Masks hide scores with minus infinity or with the most negative number of their type (float32,
+# bfloat16, float16).
+_LARGEST = (np.inf, 3.4028234663852886e38, 3.3895313892515355e38, 65504.0)
+
+
+def few(real: Array | None) -> Array | None:
+    """Known numbers, where they are few enough to carry along."""
+    return real if real is not None and real.size <= KNOWN_LIMIT else None
+
+
+def both(fn: Callable[..., Array], x: Element, y: Element) -> Array | None:
+    """What two known operands give."""
+    if x.real is None or y.real is None:
+        return None
+    with np.errstate(all="ignore"):
+        return few(fn(x.real, y.real))
+
+
+def joint(*elements: Element) -> np.dtype[Any]:
+    """The type of what several elements give together."""
+    kinds = [e.dtype for e in elements]
+    return kinds[0] if len(kinds) == 1 else REAL if REAL in kinds else np.result_type(*kinds)
+
+
+def _counted(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of a sum."""
+    return np.dtype(np.int64) if dtype == _BOOL else dtype
