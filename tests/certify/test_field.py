@@ -127,18 +127,33 @@ def test_a_difference_behind_a_comparison_is_not_proved_away() -> None:
     assert answer.verdict is not Verdict.PROVED
 
 
-def test_a_rounded_constant_is_undecided_and_not_a_difference() -> None:
+def test_a_rounded_constant_stands_for_its_number_and_is_listed() -> None:
     spelled = "h = Mul (x, c) e = Erf (h) f = Add (e, unit) g = Mul (x, f) y = Mul (g, half)"
-    constants = {k: np.array(v, "f4") for k, v in (("c", 0.5**0.5), ("unit", 1), ("half", 0.5))}
-    answer = bodies("y = Gelu (x)", spelled, **constants)
-    assert answer.verdict is Verdict.UNDECIDED
-    assert "Gelu" in answer.summary
+
+    def answer(root: float) -> Finding:
+        values = (("c", root), ("unit", 1), ("half", 0.5))
+        return bodies("y = Gelu (x)", spelled, **{k: np.array(v, "f4") for k, v in values})
+
+    exact = answer(0.5**0.5)
+    assert exact.verdict is Verdict.PROVED
+    assert "1 constants: 0.707106769 is 1/sqrt(2)" in exact.summary
+    # The next float32 but one is merely near.
+    near = np.nextafter(np.nextafter(np.float32(0.5**0.5), np.float32(1)), np.float32(1))
+    assert answer(float(near)).verdict is Verdict.UNDECIDED
+
+
+def test_a_positive_factor_passes_an_extremum_and_a_negative_one_does_not() -> None:
+    for factor, verdict in ((2.0, Verdict.PROVED), (-2.0, Verdict.DIFFERS)):
+        c = {"c": np.array(factor, "f4")}
+        answer = bodies("d = Mul (x, c) y = Relu (d)", "r = Relu (x) y = Mul (r, c)", **c)
+        assert answer.verdict is verdict, answer.summary
+    answer = bodies("d = Add (x, x) y = Relu (d)", "r = Relu (x) y = Add (r, r)")
+    assert answer.verdict is Verdict.PROVED
 
 
 def test_an_identity_that_hashes_do_not_know_is_undecided() -> None:
-    answer = bodies("d = Add (x, x) y = Relu (d)", "r = Relu (x) y = Add (r, r)")
+    answer = bodies("s = Sin (x) y = Mul (s, s)", "c = Cos (x) d = Mul (c, c) y = Sub (unit, d)", unit=np.array(1, "f4"))
     assert answer.verdict is Verdict.UNDECIDED
-    assert "identity" in answer.summary
 
 
 def test_other_functions_that_truly_differ_are_a_difference() -> None:

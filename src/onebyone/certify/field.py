@@ -126,7 +126,7 @@ def _check(c: _Comparison) -> Finding:
         if isinstance(compared, Finding):
             return compared
         done.append(compared)
-        if len(done) == SETS or not shape.symbols:
+        if len(done) == SETS:
             break
     if not done:
         return Finding("field", Verdict.UNDECIDED, failure)
@@ -156,7 +156,7 @@ def _at(c: _Comparison, shape: Shapes) -> _Set | Finding:
     """Compare at one set of sizes."""
     primes: list[int] = []
     chance, traces, elements = 1.0, None, 0
-    least = _LEAST if shape.symbols else _LEAST + 1
+    least = _LEAST if _is_dynamic(c) else _LEAST + 1
     for prime in islice(c.primes, _MOST):
         point = c.point(shape, prime)
         traces, mismatch = _agreeing(c, point)
@@ -169,6 +169,15 @@ def _at(c: _Comparison, shape: Shapes) -> _Set | Finding:
             break
     assert traces is not None, "there are primes"
     return _Set(shape, primes, chance, traces, elements)
+
+
+def _is_dynamic(c: _Comparison) -> bool:
+    """Whether some size is left open, by the files and by the user."""
+    return any(
+        p.name not in c.given and not all(isinstance(n, int) for n in shape)
+        for p, q in c.ports.inputs
+        if (shape := p.shape or q.shape) is not None
+    )
 
 
 def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismatch | None]:
