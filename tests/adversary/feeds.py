@@ -74,6 +74,7 @@ def _floats(pool: np.ndarray, limit: float, eps: float) -> dict[str, Fill]:
         "tied": lambda g, s: g.integers(-2, 3, s),
         "near": lambda g, s: _spread(g, near, s),
         "small": lambda g, s: g.standard_normal(s) * 1e-3,
+        "tiny": lambda g, s: g.standard_normal(s) * 1e-6,
         "integers": lambda g, s: g.integers(-8, 9, s),
         "zeros": lambda g, s: np.zeros(s),
         "large": lambda g, s: g.standard_normal(s) * limit,
@@ -83,6 +84,8 @@ def _floats(pool: np.ndarray, limit: float, eps: float) -> dict[str, Fill]:
         "same": lambda g, s: np.full(s, g.standard_normal()),
         "unit": lambda g, s: g.random(s),
         "tens": lambda g, s: g.standard_normal(s) * 10,
+        "sparse": lambda g, s: g.standard_normal(s) * (g.random(s) < 0.4),
+        "balanced": _balanced,
         "constant": lambda g, s: np.full(s, g.choice(pool)),
     }
 
@@ -90,6 +93,14 @@ def _floats(pool: np.ndarray, limit: float, eps: float) -> dict[str, Fill]:
 def _spread(g: np.random.Generator, values: np.ndarray, s: tuple[int, ...]) -> np.ndarray:
     """Each value as often as the others, in any order."""
     return np.resize(g.permutation(values), s)
+
+
+def _balanced(g: np.random.Generator, s: tuple[int, ...]) -> np.ndarray:
+    """Small integers whose sum is zero."""
+    made = g.integers(-4, 5, s).astype(np.float64)
+    if made.size:
+        made.reshape(-1)[0] -= made.sum()
+    return made
 
 
 def _ones(g: np.random.Generator, s: tuple[int, ...]) -> np.ndarray:

@@ -127,7 +127,7 @@ def model(
     head = f"<ir_version: {ir_version}, opset_import: [{imports}]>"
     text = f"{head}\ng ({takes}) => ({gives})\n{{\n{body}\n}}\n"
     for part in filter(None, functions.split("@@")):
-        text += f'<domain: "loc", opset_import: ["": {opset}]>\n{part.replace(";", chr(10))}\n'
+        text += f'<domain: "loc", opset_import: [{imports}]>\n{part.replace(";", chr(10))}\n'
     try:
         made = parser.parse_model(text)
     except parser.ParseError as error:

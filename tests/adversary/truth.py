@@ -15,10 +15,11 @@ from tests.adversary.feeds import draw, ports
 from tests.adversary.pairs import Feed, Label, Pair, Program, Side
 
 # A gap is a difference in units of the output's epsilon, relative to the largest value that is
-# seen. Sums of up to 64 products in another order stay well below the first; between the two a
+# seen. Sums of up to 64 products in another order, and
+# quotients of such sums, stay below the first; between the two a
 # pair says nothing and is refused.
-ROUNDING = 32.0
-CLEAR = 128.0
+ROUNDING = 64.0
+CLEAR = 256.0
 # A pair whose first side runs on fewer feeds than this is not decided by them.
 LEAST = 4
 
