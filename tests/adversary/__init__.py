@@ -1,0 +1,1 @@
+"""Pairs of models made to fool ``verify``, with a truth that is computed without onebyone."""

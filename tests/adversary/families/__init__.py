@@ -1,0 +1,1 @@
+"""The families of pairs; each module yields its own from ``pairs()``."""
