@@ -103,8 +103,13 @@ def test_no_wrong_program_is_accepted(
     tally: Counter[int] = Counter()
     for mutant in mutants.mutants(lambda: onebyone.convert(original, to="conv").model):
         certificate = onebyone.verify(original, mutant.program)
-        tally[certificate.exit_code] += 1
         what = (mutant.kind, mutant.what, verdicts(certificate))
+        if mutant.kind == "flipped_bit":
+            # The last bit of one weight: no output shows it, and it is listed.
+            assert certificate.exit_code == 2, what
+            assert certificate["weights"].evidence["changed"]
+            continue
+        tally[certificate.exit_code] += 1
         if certificate.exit_code == 0:
             assert agree(original, mutant.program, name), what
         elif certificate.exit_code == 1:

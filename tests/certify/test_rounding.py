@@ -30,8 +30,10 @@ def test_the_bound_covers_float32_sums_of_any_length(length: int) -> None:
                    x=weight(4, length, seed=5))  # fmt: skip
     assert answer.verdict is Verdict.PROVED, answer.summary
     errors = answer.evidence["outputs"]["y"]
-    # It is no blank cheque either: below what a float32 sum of this length can lose at all.
-    scale = float(np.max(np.abs(weight(4, length, seed=5)) @ np.abs(weight(length, 4))))
+    # It is no blank cheque either: below what a float32 sum of this length can lose at all, its
+    # sum of magnitudes taken for the product of the two vectors' lengths.
+    rows = np.linalg.norm(weight(4, length, seed=5).astype(float), axis=1, keepdims=True)
+    scale = float(np.max(rows * np.linalg.norm(weight(length, 4).astype(float), axis=0)))
     assert errors["bound"] <= 8 * sum_ulps(length) * 2.0**-24 * scale
 
 

@@ -99,6 +99,9 @@ class ToyProgram:
     def index_bounds(self) -> dict[str, int]:
         return {}
 
+    def numbers(self) -> Iterator[float]:
+        return iter(())
+
     def run(
         self,
         ar: Arithmetic,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 
 from onebyone.certify.inputs import Ports, renamed, truth
-from onebyone.certify.noise import SAFETY, UNITS, deviation, spread
-from onebyone.dialects.protocol import Model
-from onebyone.kernels.arithmetic import Array
+from onebyone.certify.noise import SAFETY, UNITS, deviation, distance, simulate
+from onebyone.dialects.protocol import Constant, Model, Step
+from onebyone.kernels.arithmetic import Array, Tensor
 
 # A scalar constant that was rounded to float32, and perhaps computed from such a one.
 _ROUNDED = 4 * UNITS["float32"]
@@ -17,6 +18,9 @@ _ROUNDED = 4 * UNITS["float32"]
 # A form that loses more than half of float64's digits where the other loses few is no rounding
 # of it: it would have no digit left in float32.
 _HALF = 2.0**-26
+
+# A constant that some tool computed from others, in whatever way, keeps this many of its digits.
+_COMPUTED = 2.0**-8
 
 
 def real_gap(
@@ -26,12 +30,17 @@ def real_gap(
     values: Mapping[str, Array],
     folded: Mapping[str, float],
     same: bool,
+    deadline: float | None = None,
 ) -> tuple[float, float]:
     """The float64 difference that exceeds its bound most, and that bound.
 
     Forms that use other functions may hold rounded numbers where the other has none (the root of
     two in a spelled-out Gelu): then every scalar constant counts as rounded. So it does between a
-    program and a file, which holds a program's numbers in the type of its tensors.
+    program and a file, which holds a program's numbers in the type of its tensors, and where one
+    model lacks a scalar of the other: an attribute may hold it, or the product of two, in float32.
+
+    Where the second model holds what the first computes from its constants, it holds that rounded:
+    then the first counts as rounded, too, as its own types say.
 
     Args:
         a: the first model.
@@ -40,28 +49,41 @@ def real_gap(
         values: inputs of the first model by name.
         folded: constants of ``b`` by name, with the relative error that each may carry.
         same: whether both apply the same nonlinear functions.
+        deadline: ``time.monotonic()`` after which the runs stop.
 
     Returns:
         Both absolute, in the unit of the output; zeros where no output can be compared.
     """
     theirs = renamed(values, ports)
-    x, y = truth(a, values), truth(b, theirs)
+    computed = _Computed(b, folded)
+    x = truth(a, values, deadline=deadline, observe=computed.observe if computed.wanted else None)
+    y = truth(b, theirs, deadline=deadline)
+    same = same and _scalars(a) == _scalars(b)
     unit, scalars = UNITS["float64"], 0.0 if same else _ROUNDED
     if a.positional != b.positional:
         types = {p.dtype for p, _ in (*ports.inputs, *ports.outputs)}
         scalars = 4 * max(UNITS["float32"], *(UNITS.get(name, 0.0) for name in types))
         # Attributes of a file have float32, also where its tensors have more.
         unit = UNITS["float32"] if "float64" in types else unit
-    spread_a = spread(a, values, x, unit=unit, scalars=scalars)
-    spread_b = spread(b, theirs, y, unit=unit, scalars=scalars, constants=folded)
+    spread_a = simulate(
+        a, values, x, unit=None if computed.found else unit, scalars=scalars, deadline=deadline
+    )
+    spread_b = simulate(
+        b, theirs, y, unit=unit, scalars=scalars, constants=folded, deadline=deadline
+    )
     gaps: list[tuple[float, float]] = []
     for p, q in ports.outputs:
         real = x[p.name]
         if real.dtype.kind == "f" and not np.isfinite(real).all():
             continue
-        spread_in_b = min(spread_b[q.name], _HALF * float(np.max(np.abs(real), initial=0.0)))
-        bound = SAFETY * (spread_a[p.name] + spread_in_b)
-        gaps.append((deviation(real, y[q.name]), bound))
+        apart, noise_a, noise_b = distance(real, y[q.name]), spread_a[p.name], spread_b[q.name]
+        if apart.flips:
+            # Another integer, or a number where the other has none: the noise must flip it, too.
+            explained = noise_a.widened(noise_b).explains(apart)
+            gaps.append((float(apart.flips), float("inf") if explained else 0.0))
+            continue
+        spread_in_b = min(noise_b.gap, _HALF * float(np.max(np.abs(real), initial=0.0)))
+        gaps.append((apart.gap, SAFETY * (noise_a.gap + spread_in_b)))
     return max(gaps, key=excess, default=(0.0, 0.0))
 
 
@@ -69,3 +91,41 @@ def excess(measured: tuple[float, float]) -> float:
     """The ratio of a difference to its bound: above 1 where rounding does not explain it."""
     gap, bound = measured
     return gap / bound if bound else gap and float("inf")
+
+
+def _scalars(model: Model) -> Counter[tuple[str, float]]:
+    """The scalar real constants of a model, each as often as it has it."""
+    return Counter(
+        (c.dtype, float(np.ravel(c.real())[0]))
+        for c in model.constants()
+        if c.size == 1 and c.dtype.startswith(("float", "bfloat"))
+    )
+
+
+class _Computed:
+    """Looks among what a model computes from its constants for constants of another one."""
+
+    def __init__(self, other: Model, names: Mapping[str, float]) -> None:
+        self.found = False
+        self.wanted: dict[int, list[Constant]] = {}
+        for constant in other.constants():
+            if constant.name in names and constant.size > 1:
+                self.wanted.setdefault(constant.size, []).append(constant)
+
+    def observe(self, step: Step, results: list[Tensor | None]) -> None:
+        if not step.constant or self.found:
+            return
+        for result in results:
+            value = np.asarray(result)
+            if value.dtype.kind != "f":
+                continue
+            flat = value.reshape(-1)
+            scale = float(np.max(np.abs(flat), initial=0.0))
+            for constant in self.wanted.get(value.size, ()):
+                real = constant.real()
+                with np.errstate(over="ignore"):
+                    rounded = flat.astype(real.dtype).astype(np.float64)
+                # What a move alone makes has the type's digits, and whoever stores it loses none.
+                if not np.array_equal(rounded, flat, equal_nan=True):
+                    apart = deviation(flat, real.astype(np.float64).reshape(-1))
+                    self.found = self.found or apart <= _COMPUTED * scale

@@ -3,7 +3,8 @@
 The first model in float64 is the truth for both. The bound on the error is what rounding explains
 (see `onebyone.certify.noise`): it follows from the dtype and from the length of every sum on the
 way, not from a number that someone chose. The models differ only where the second model's error
-exceeds the bound and the first model's does not.
+exceeds the bound and the first model's does not. Where the first model's does, or no float64 truth
+is known, the two runtimes' outputs are compared with each other.
 """
 
 from __future__ import annotations
@@ -13,21 +14,30 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
-
 from onebyone.certify.certificate import Finding, Verdict, Witness
-from onebyone.certify.inputs import Ports, Shapes, draws, renamed, shapes, truth
-from onebyone.certify.noise import SAFETY, deviation, spread
-from onebyone.dialects.protocol import Model, RuntimeRefusesError, RuntimeUnableError, Session
+from onebyone.certify.drawing import KINDS, SHOWN, USUAL, Kind, distinct
+from onebyone.certify.inputs import Ports, Shapes, shapes
+from onebyone.certify.judging import Answer, Judge
+from onebyone.certify.runtimes import Runtimes, SecondRefusesError
+from onebyone.dialects.protocol import Model, RuntimeRefusesError, RuntimeUnableError
 from onebyone.kernels.arithmetic import Array, quiet
-from onebyone.kernels.errors import ExecutionError, UnsupportedError
+from onebyone.kernels.errors import OverBudgetError
 
-# Of several inputs the worst answer counts.
-_ORDER = (Verdict.DIFFERS, Verdict.UNDECIDED, Verdict.PROVED)
+# Sizes that are tried, and the kinds of draws at those after the first.
+_SIZES = 3
+_FEW = (USUAL, KINDS[2])
+# Seconds of float64 truth for draws after the first; without it they are compared directly first.
+_TRUTH = 2.0
 
 
 def check(
-    a: Model, b: Model, ports: Ports, given: Mapping[str, Array], *, seed: int = 0
+    a: Model,
+    b: Model,
+    ports: Ports,
+    given: Mapping[str, Array],
+    *,
+    seed: int = 0,
+    deadline: float | None = None,
 ) -> Finding:
     """Measure the error of both models on the same inputs.
 
@@ -37,202 +47,148 @@ def check(
         ports: their inputs and outputs, paired.
         given: inputs from the user; what is missing is drawn.
         seed: of the drawn inputs.
+        deadline: ``time.monotonic()`` after which the answer is what is known then.
     """
     start = time.monotonic()
     try:
-        layer = _check(a, b, ports, given, seed)
-    except (RuntimeUnableError, UnsupportedError) as error:
+        with ExitStack() as stack, quiet():
+            runtimes = Runtimes(a, b, ports, stack)
+            layer = _Run(a, b, ports, given, seed, deadline, runtimes).finding()
+    except RuntimeUnableError as error:
         layer = Finding("rounding", Verdict.UNDECIDED, f"not understood: {error}")
+    except RuntimeRefusesError as error:
+        text = f"{a.runtime} refuses the first model: {error}"
+        layer = Finding("rounding", Verdict.UNDECIDED, text)
+    except SecondRefusesError as error:
+        layer = _failure(b, str(error), {})
+    except OverBudgetError as error:
+        layer = Finding("rounding", Verdict.UNDECIDED, f"over the budget: {error}")
     return Finding(
         "rounding", layer.verdict, layer.summary, layer.evidence, layer.witness,
         time.monotonic() - start,
     )  # fmt: skip
 
 
-def _check(a: Model, b: Model, ports: Ports, given: Mapping[str, Array], seed: int) -> Finding:
-    with ExitStack() as stack:
-        try:
-            first = _load(a, stack)
-        except RuntimeRefusesError as error:
-            text = f"{a.runtime} refuses the first model: {error}"
-            return Finding("rounding", Verdict.UNDECIDED, text)
-        try:
-            second = _load(b, stack)
-        except RuntimeRefusesError as error:
-            return _failure(
-                b, f"{a.runtime} loads the first model and {b.runtime} refuses the second: {error}"
+class _Run:
+    """One check: the draws that were judged, and what they said."""
+
+    def __init__(
+        self,
+        a: Model,
+        b: Model,
+        ports: Ports,
+        given: Mapping[str, Array],
+        seed: int,
+        deadline: float | None,
+        runtimes: Runtimes,
+    ) -> None:
+        self._a, self._b, self._ports, self._given, self._seed = a, b, ports, given, seed
+        self._runtimes = runtimes
+        self._judge = Judge(a, b, ports, runtimes, seed, deadline)
+        self._truths = 0.0
+        self._usual: list[Answer] = []
+        self._contradiction: Answer | None = None
+        self._evidence: dict[str, Any] = {"seed": seed, "draws": [], "outputs": {}}
+
+    def finding(self) -> Finding:
+        """The layer's answer."""
+        reason = "no size of the dynamic dimensions was found that both models run"
+        found = 0
+        for shape in shapes(self._ports, self._given):
+            kinds = KINDS if not found else _FEW
+            try:
+                said = self._at(shape, kinds)
+            except OverBudgetError:
+                if not found:
+                    raise
+                break
+            if isinstance(said, Finding):
+                return said
+            if not said:
+                reason = f"the first model does not run: {self._runtimes.refusal}"
+                continue
+            found += 1
+            if found == _SIZES:
+                break
+        if not found:
+            return Finding("rounding", Verdict.UNDECIDED, reason, self._evidence)
+        return self._together()
+
+    def _at(self, shape: Shapes, kinds: tuple[Kind, ...]) -> Finding | bool:
+        """Whether the first model runs at a size, or where the second differs there."""
+        sizes = {name: list(size) for name, size in shape.sizes.items()}
+        self._evidence.setdefault("sizes", sizes)
+        every = True
+        for kind, attempts in distinct(
+            self._a, self._b, self._ports, shape, self._given, self._seed, kinds
+        ):
+            got = self._runtimes.accepted(attempts, every)
+            if got is None:
+                if kind is USUAL:
+                    return False
+                continue
+            values, mine = got
+            if kind is USUAL:
+                self._evidence["sizes"] = self._evidence["sizes"] if self._usual else sizes
+            try:
+                theirs = self._runtimes.second(values, every)
+            except SecondRefusesError as error:
+                if kind.lenient:
+                    continue
+                why = (
+                    f"on inputs {_sizes(shape)} ({kind.name}) the first model runs and the "
+                    f"second: {error}"
+                )
+                return _failure(self._b, why, self._evidence)
+            except RuntimeUnableError:
+                if kind is USUAL:
+                    raise
+                continue
+            start = time.monotonic()
+            answer = self._judge.judge(
+                kind, values, mine, theirs, full=kind in (USUAL, SHOWN) or self._truths < _TRUTH
             )
-        return _measure(a, b, ports, given, seed, first, second)
+            if kind is not USUAL:
+                self._truths += time.monotonic() - start
+            self._evidence["draws"].append([sizes, kind.name])
+            if answer.verdict is Verdict.DIFFERS:
+                return self._difference(answer, kind, values)
+            if kind is USUAL:
+                self._usual.append(answer)
+            if answer.contradicts and self._contradiction is None:
+                self._contradiction = answer
+        return True
+
+    def _difference(self, answer: Answer, kind: Kind, values: Mapping[str, Array]) -> Finding:
+        self._evidence["outputs"] = answer.outputs
+        self._evidence["draw"] = kind.name
+        self._evidence["inputs"] = {n: f"{v.dtype}{list(v.shape)}" for n, v in values.items()}
+        if self._contradiction is not None or answer.contradicts:
+            self._evidence["contradicts"] = True
+        witness = Witness("input", *answer.where, answer.text)
+        return Finding("rounding", Verdict.DIFFERS, answer.text, self._evidence, witness)
+
+    def _together(self) -> Finding:
+        """The answer where no draw tells the models apart."""
+        first = self._usual[0]
+        self._evidence["outputs"] = first.outputs
+        if self._contradiction is not None:
+            self._evidence |= {"contradicts": True, "outputs": self._contradiction.outputs}
+            return Finding(
+                "rounding", Verdict.UNDECIDED, self._contradiction.contradicts, self._evidence
+            )
+        many = f"{len(self._evidence['draws'])} draws"
+        if self._judge.unknown:
+            text = f"{self._judge.unknown}; in {many} {first.text}"
+            return Finding("rounding", Verdict.UNDECIDED, text, self._evidence)
+        text = first.text if len(self._evidence["draws"]) == 1 else f"{first.text}; {many}"
+        return Finding("rounding", first.verdict, text, self._evidence)
 
 
-def _load(model: Model, stack: ExitStack) -> list[Session]:
-    sessions: list[Session] = []
-    for mode in model.modes:
-        sessions.append(model.session(mode))
-        stack.callback(sessions[-1].close)
-    return sessions
-
-
-def _modes(a: Model, b: Model) -> list[tuple[str, int, int]]:
-    """Runs that are compared: a name, and the mode of each model; the last one stands for more."""
-    modes: list[tuple[str, int, int]] = []
-    for n in range(max(len(a.modes), len(b.modes))):
-        i, j = (min(n, len(model.modes) - 1) for model in (a, b))
-        names = dict.fromkeys((a.modes[i], b.modes[j]))
-        modes.append((" and ".join(names), i, j))
-    return modes
-
-
-def _measure(
-    a: Model,
-    b: Model,
-    ports: Ports,
-    given: Mapping[str, Array],
-    seed: int,
-    first: list[Session],
-    second: list[Session],
-) -> Finding:
-    reason = "no size of the dynamic dimensions was found that both models run"
-    failed: list[str] = []
-    for shape in shapes(ports, given):
-        layers: list[Finding] = []
-        try:
-            for values in draws(a, b, ports, shape, given, seed):
-                mine = [session.run(values) for session in first]
-                exact = truth(a, values)
-                try:
-                    theirs = [session.run(renamed(values, ports)) for session in second]
-                except RuntimeRefusesError as error:
-                    failed.append(
-                        f"on inputs {_sizes(shape)} the first model runs and the second: {error}"
-                    )
-                    break
-                layers.append(_compare(a, b, ports, values, shape, exact, mine, theirs, seed))
-        except (RuntimeRefusesError, ExecutionError) as error:
-            reason = f"the first model does not run: {error}"
-            continue
-        if layers:
-            return min(layers, key=lambda layer: _ORDER.index(layer.verdict))
-    if failed:
-        return _failure(b, failed[0])
-    return Finding("rounding", Verdict.UNDECIDED, reason)
-
-
-def _failure(b: Model, why: str) -> Finding:
-    return Finding("rounding", Verdict.DIFFERS, why, {}, Witness("failure", "runs", b.label, why))
+def _failure(b: Model, why: str, evidence: dict[str, Any]) -> Finding:
+    witness = Witness("failure", "runs", b.label, why)
+    return Finding("rounding", Verdict.DIFFERS, why, evidence, witness)
 
 
 def _sizes(shape: Shapes) -> str:
     return ", ".join(f"{name} {list(size)}" for name, size in shape.sizes.items())
-
-
-def _compare(
-    a: Model,
-    b: Model,
-    ports: Ports,
-    values: Mapping[str, Array],
-    shape: Shapes,
-    exact: Mapping[str, Array],
-    mine: list[dict[str, Array]],
-    theirs: list[dict[str, Array]],
-    seed: int,
-) -> Finding:
-    evidence: dict[str, Any] = {
-        "sizes": {name: list(size) for name, size in shape.sizes.items()},
-        "seed": seed,
-        "outputs": {},
-    }
-    if not sum(v.size for v in exact.values()):
-        return Finding("rounding", Verdict.UNDECIDED, "the outputs have no elements", evidence)
-    expected = spread(a, values, exact)
-    modes = _modes(a, b)
-    names = [name for name, _, _ in modes]
-    errors = {
-        p.name: {
-            mode: _errors(mine[i][p.name], theirs[j][q.name], exact[p.name]) for mode, i, j in modes
-        }
-        for p, q in ports.outputs
-    }
-    expected_in_b = dict.fromkeys(expected, 0.0)
-    if any(
-        errors[name][mode]["max"][1] > SAFETY * expected[name] for name in errors for mode in names
-    ):
-        # The second model may err in its own way: then it is judged by the larger of both bounds.
-        double = any(p.dtype == "float64" for p, _ in (*ports.inputs, *ports.outputs))
-        # A file's attributes have float32, also where its tensors have more; a program's do not.
-        coarse = double and a.positional != b.positional
-        expected_in_b = _spread_in_b(b, ports, values, 2.0**-24 if coarse else None)
-    worst: tuple[float, str] | None = None
-    unusable: list[str] = []
-    for p, q in ports.outputs:
-        real = exact[p.name]
-        if real.dtype.kind == "f" and not np.isfinite(real).all():
-            unusable.append(f"{p.name} is not finite on these inputs")
-            continue
-        bound = SAFETY * max(expected[p.name], expected_in_b[p.name])
-        entry: dict[str, Any] = {"bound": bound, **errors[p.name]}
-        evidence["outputs"][p.name] = entry
-        for mode in names:
-            error_a, error_b = entry[mode]["max"]
-            if error_a > bound:
-                unusable.append(
-                    f"{p.name}: the first model itself errs by {error_a:.1e}, more than rounding "
-                    f"explains ({bound:.1e})"
-                )
-            elif error_b > bound:
-                return _difference(p.name, q.name, mode, entry, values, evidence)
-            elif worst is None or error_b > worst[0]:
-                worst = (error_b, _text(p.name, mode, entry))
-    if unusable or worst is None:
-        text = unusable[0] if unusable else "no output could be compared"
-        return Finding("rounding", Verdict.UNDECIDED, text, evidence)
-    return Finding("rounding", Verdict.PROVED, worst[1], evidence)
-
-
-def _spread_in_b(
-    b: Model, ports: Ports, values: Mapping[str, Array], unit: float | None
-) -> dict[str, float]:
-    """The second model's spread, under the names of the first."""
-    other = renamed(values, ports)
-    try:
-        spreads = spread(b, other, truth(b, other), unit=unit)
-    except (UnsupportedError, ExecutionError):
-        return {p.name: 0.0 for p, _ in ports.outputs}
-    return {p.name: spreads[q.name] for p, q in ports.outputs}
-
-
-def _errors(mine: Array, theirs: Array, exact: Array) -> dict[str, Any]:
-    """[first, second] maximal and RMS errors, and the ratio of the latter two's."""
-    worst = [deviation(np.asarray(x), exact) for x in (mine, theirs)]
-    with quiet():
-        mean = [
-            float(np.sqrt(np.mean((np.asarray(x, np.float64) - exact.astype(np.float64)) ** 2)))
-            if x.shape == exact.shape
-            else float("inf")
-            for x in (mine, theirs)
-        ]
-    ratio = mean[1] / mean[0] if mean[0] else None
-    return {"max": worst, "rms": mean, "ratio": ratio}
-
-
-def _text(name: str, mode: str, entry: Mapping[str, Any]) -> str:
-    one = entry[mode]
-    ratio = "" if one["ratio"] is None else f", RMS ratio {one['ratio']:.2f}"
-    return (
-        f"{name} ({mode}): max error {one['max'][0]:.1e} and {one['max'][1]:.1e}{ratio}; "
-        f"rounding explains {entry['bound']:.1e}"
-    )
-
-
-def _difference(
-    name: str,
-    other: str,
-    mode: str,
-    entry: Mapping[str, Any],
-    values: Mapping[str, Array],
-    evidence: dict[str, Any],
-) -> Finding:
-    text = _text(name, mode, entry)
-    drawn = {n: f"{v.dtype}{list(v.shape)}" for n, v in values.items()}
-    evidence["inputs"] = drawn
-    return Finding("rounding", Verdict.DIFFERS, text, evidence, Witness("input", name, other, text))

@@ -6,6 +6,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,18 +108,25 @@ def _run(
 def _reconciled(values: Finding, errors: Finding, models: tuple[Model, Model]) -> Finding:
     """``field``, withdrawn where the real runtime contradicts it.
 
-    A difference in float64 that is larger than the runtime's own errors, and that the runtime does
-    not show on the same inputs, is a mistake of the interpreter and none of the second model.
+    Where the first model's runtime disagrees with its own float64 truth, the interpreter does not
+    describe it: nothing that rests on the interpreter is proved. A difference in float64 that is
+    larger than the runtime's own errors, and that the runtime does not show on the same inputs, is
+    a mistake of the interpreter, too, and none of the second model.
     """
-    if values.verdict is not Verdict.DIFFERS or errors.verdict is not Verdict.PROVED:
+    runtimes = " and ".join(dict.fromkeys(model.runtime for model in models))
+    if values.verdict is Verdict.PROVED and errors.evidence.get("contradicts"):
+        why = f"the interpreter does not describe {runtimes}; {errors.summary}"
+        return replace(values, verdict=Verdict.UNDECIDED, summary=why)
+    if values.verdict is not Verdict.DIFFERS or errors.verdict is Verdict.DIFFERS:
+        return values
+    if errors.verdict is Verdict.UNDECIDED and not errors.evidence.get("contradicts"):
         return values
     bounds = [entry["bound"] for entry in errors.evidence["outputs"].values()]
     gap = values.evidence.get("float64_difference", 0.0)
     if not gap > 2 * max(bounds, default=float("inf")):
         return values
-    runtimes = " and ".join(dict.fromkeys(model.runtime for model in models))
     text = f"the interpreter finds outputs {gap:.1e} apart and {runtimes} does not; please report"
-    return Finding("field", Verdict.UNDECIDED, text, values.evidence, None, values.seconds)
+    return replace(values, verdict=Verdict.UNDECIDED, summary=text, witness=None)
 
 
 def _too_large(largest: int) -> tuple[Finding, Finding]:

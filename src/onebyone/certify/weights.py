@@ -1,5 +1,8 @@
 """The layer ``weights``: every constant of the second model is one of the first, moved.
 
+A constant that is none of them is listed. It shows no difference by itself: pruning, folding and
+compressing tools change constants and compute the same function.
+
 Constants are compared as raw bits, never as numbers. A key that ignores order (see
 `onebyone.certify.keys`) finds candidates in linear time, splits and joins along any axis without a
 search. The axes' permutation is then tried on a few elements and verified on all.
@@ -16,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from onebyone.certify import moves
-from onebyone.certify.certificate import Finding, Verdict, Witness
+from onebyone.certify.certificate import Finding, Verdict
 from onebyone.certify.keys import WORD, Keyed, keyed
 from onebyone.certify.noise import UNITS
 from onebyone.dialects.protocol import Model
@@ -36,13 +39,11 @@ class Origin:
             ``reordered`` (the same elements in an order that no permutation of axes explains) or
             ``changed``.
         text: the map, or the fact, in words.
-        witness: what shows a difference, where ``how`` is ``changed``.
     """
 
     name: str
     how: str
     text: str
-    witness: Witness | None = None
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,14 @@ def _layer(origins: Sequence[Origin], first: Sequence[Keyed], seconds: float) ->
     for origin in origins:
         groups[origin.how].append(origin)
     unused = [i.name for i in first if not i.used and i.is_real]
+    moved = ("same", "reshape", "permute", "split", "join")
     evidence: dict[str, Any] = {
-        "map": {f.name: f.text for f in origins if f.how not in ("invented", "unmatched")},
+        "map": {f.name: f.text for f in origins if f.how in moved},
         "invented": [f.name for f in groups["invented"]],
+        "changed": {f.name: f.text for f in groups["changed"]},
         "unmatched": {f.name: f.text for f in groups["unmatched"] + groups["reordered"]},
         "not_in_second": unused,
     }
-    moved = ("same", "reshape", "permute", "split", "join")
     counts = ", ".join(
         f"{len(groups[how])} {how if how != 'same' else 'unchanged'}"
         for how in moved
@@ -117,14 +119,15 @@ def _layer(origins: Sequence[Origin], first: Sequence[Keyed], seconds: float) ->
     counts = counts or "no constant was found in the first"
     if groups["invented"]:
         counts += f"; {len(groups['invented'])} invented (scalars, shapes, fills)"
-    if groups["changed"]:
-        worst = groups["changed"][0]
-        return Finding("weights", Verdict.DIFFERS, worst.text, evidence, worst.witness, seconds)
-    lost = groups["unmatched"] + groups["reordered"]
+    changed, lost = groups["changed"], groups["unmatched"] + groups["reordered"]
+    if changed:
+        counts += f"; changed: {changed[0].text}"
+        counts += f"; {len(changed) - 1} more are changed" if len(changed) > 1 else ""
     if lost:
-        text = f"{counts}; not found: {', '.join(f.name for f in lost[:5])}"
-        text += f" and {len(lost) - 5} more" if len(lost) > 5 else ""
-        return Finding("weights", Verdict.UNDECIDED, text, evidence, None, seconds)
+        counts += f"; not found: {', '.join(f.name for f in lost[:5])}"
+        counts += f" and {len(lost) - 5} more" if len(lost) > 5 else ""
+    if changed or lost:
+        return Finding("weights", Verdict.UNDECIDED, counts, evidence, None, seconds)
     return Finding("weights", Verdict.PROVED, counts, evidence, None, seconds)
 
 
@@ -252,5 +255,5 @@ def _changed(item: Keyed, first: Sequence[Keyed], *, named: bool) -> Origin | No
             f"{item.name}{index} is {mine}, but in {other.name}, which agrees in all but "
             f"{near.count} of {near.total} elements, it is {near.value(other.constant.real())}"
         )
-        return Origin(item.name, "changed", why, Witness("constant", other.name, item.name, why))
+        return Origin(item.name, "changed", why)
     return None

@@ -40,12 +40,14 @@ class Port:
             unknown.
         state: whether it is no argument or result but a buffer that the model changes, before or
             after the run.
+        default: gives the value of an input that a caller may leave out; None where there is none.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str | None, ...] | None
     state: bool = False
+    default: Callable[[], Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class Model(Protocol):
 
     @property
     def inputs(self) -> tuple[Port, ...]:
-        """What a run needs; state may be left out and is as stored then."""
+        """What a run may be given; state and what has a default may be left out."""
         ...
 
     @property
@@ -184,7 +186,11 @@ class Model(Protocol):
         ...
 
     def index_bounds(self) -> dict[str, int]:
-        """For each integer input the number of values it may take without leaving a table."""
+        """For each integer input that indexes a table the number of the table's rows."""
+        ...
+
+    def numbers(self) -> Iterator[float]:
+        """Numbers that a value may be compared with: small constants, and attributes."""
         ...
 
     def run(

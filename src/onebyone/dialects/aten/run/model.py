@@ -12,6 +12,7 @@ import torch
 from torch import fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
+from torch.utils import _pytree as pytree
 
 from onebyone.dialects.aten.files import as_program
 from onebyone.dialects.aten.read.reader import stored
@@ -31,6 +32,8 @@ _CARRIERS = frozenset(
     "unsqueeze view".split()
 )
 _TABLES = {"embedding": "weight", "index_select": "self", "gather": "self", "index": "self"}
+# A constant of at most this many elements may hold numbers that something is compared with.
+_SMALL = 16
 _STORED = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 _CHANGED = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 
@@ -140,13 +143,20 @@ class ExportedModel:
         )
 
     def index_bounds(self) -> dict[str, int]:
-        """For each integer input the number of values it may take without leaving a table.
-
-        An input that reaches the index of an embedding or its kin is bounded by the table; every
-        other integer is taken for a mask of 0 and 1.
-        """
+        """For each integer input that indexes an embedding or its kin the rows of that table."""
         integers = [p.name for p in self.inputs if p.dtype.startswith(("int", "uint"))]
-        return {name: _bound(self._nodes[name], set()) for name in integers}
+        bounds = {name: _bound(self._nodes[name], set()) for name in integers}
+        return {name: bound for name, bound in bounds.items() if bound is not None}
+
+    def numbers(self) -> Iterator[float]:
+        """The elements of small constants, and the numbers in calls."""
+        for constant in self.constants():
+            if 0 < constant.size <= _SMALL and not constant.dtype.startswith("complex"):
+                yield from map(float, np.ravel(constant.real()))
+        for node in self.program.graph.nodes:
+            for value in pytree.tree_leaves((node.args, node.kwargs)):
+                if type(value) in (int, float):
+                    yield float(value)
 
     def run(
         self,
@@ -224,11 +234,11 @@ def _constant(name: str, tensor: torch.Tensor) -> Constant:
     return Constant(name, dtype, tuple(tensor.shape), read, real)
 
 
-def _bound(node: fx.Node, seen: set[fx.Node]) -> int:
-    bound = 1 << 30
+def _bound(node: fx.Node, seen: set[fx.Node]) -> int | None:
     if node in seen:
-        return bound
+        return None
     seen.add(node)
+    bounds: list[int] = []
     for user in node.users:
         if user.op != "call_function" or not isinstance(fake(user), torch.Tensor):
             continue
@@ -239,9 +249,10 @@ def _bound(node: fx.Node, seen: set[fx.Node]) -> int:
             if name == "index":
                 axis = next((i for i, x in enumerate(given["indices"]) if x is node), 0)
             size = fake(table).shape[axis]
-            bound = min(bound, size if type(size) is int else 2)
+            if type(size) is int:
+                bounds.append(size)
         elif name in _CARRIERS and not fake(user).dtype.is_floating_point:
-            bound = min(bound, _bound(user, seen))
-        else:
-            bound = min(bound, 2)
-    return bound
+            bound = _bound(user, seen)
+            if bound is not None:
+                bounds.append(bound)
+    return min(bounds, default=None)

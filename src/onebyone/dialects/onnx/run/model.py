@@ -23,6 +23,11 @@ from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 _CARRIERS = frozenset(
     {"Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"}
 )
+# From this version on an initializer that is an input as well is its default.
+_OVERRIDABLE = 4
+# A constant of at most this many elements may hold numbers that something is compared with.
+_SMALL = 16
+_WORDS = ("string", "object", "complex64", "complex128")
 
 
 class OnnxModel:
@@ -46,8 +51,12 @@ class OnnxModel:
 
     @property
     def inputs(self) -> tuple[Port, ...]:
-        """The inputs that have no default."""
-        return tuple(_port(v) for v in self.model.graph.inputs if v.const_value is None)
+        """The graph's inputs; before IR version 4 no caller can replace an initializer."""
+        return tuple(
+            _port(v)
+            for v in self.model.graph.inputs
+            if v.const_value is None or self.model.ir_version >= _OVERRIDABLE
+        )
 
     @property
     def outputs(self) -> tuple[Port, ...]:
@@ -74,16 +83,26 @@ class OnnxModel:
         )
 
     def index_bounds(self) -> dict[str, int]:
-        """For each integer input the number of values it may take without leaving a table.
-
-        An input that reaches the index of a ``Gather`` is bounded by the table; every other
-        integer is taken for a mask of 0 and 1.
-        """
+        """For each integer input that reaches the index of a ``Gather`` the rows of its table."""
         bounds: dict[str, int] = {}
         for value in self.model.graph.inputs:
             if value.dtype is not None and value.dtype.is_integer():
-                bounds[value.name or ""] = _bound(value, set())
+                bound = _bound(value, set())
+                if bound is not None:
+                    bounds[value.name or ""] = bound
         return bounds
+
+    def numbers(self) -> Iterator[float]:
+        """The elements of small constants, and the numbers in attributes."""
+        for constant in self.constants():
+            if 0 < constant.size <= _SMALL and constant.dtype not in _WORDS:
+                yield from map(float, np.ravel(constant.real()))
+        for node in ir.traversal.RecursiveGraphIterator(self.model.graph):
+            for attribute in node.attributes.values():
+                if attribute.type in (ir.AttributeType.FLOAT, ir.AttributeType.INT):
+                    yield float(attribute.value)
+                elif attribute.type in (ir.AttributeType.FLOATS, ir.AttributeType.INTS):
+                    yield from map(float, attribute.value[:_SMALL])
 
     def run(
         self,
@@ -138,10 +157,12 @@ def _short(attribute: ir.Attr) -> str:
 
 def _port(value: ir.Value) -> Port:
     dtype = "unknown" if value.dtype is None else _dtype_name(value.dtype)
+    tensor = value.const_value
+    default = None if tensor is None or not value.is_graph_input() else tensor.numpy
     if value.shape is None:
-        return Port(value.name or "", dtype, None)
+        return Port(value.name or "", dtype, None, default=default)
     dims = tuple(d if isinstance(d, int) else d.value for d in value.shape)
-    return Port(value.name or "", dtype, dims)
+    return Port(value.name or "", dtype, dims, default=default)
 
 
 def _dtype_name(dtype: ir.DataType) -> str:
@@ -192,23 +213,22 @@ def _constant(name: str, tensor: ir.TensorProtocol) -> Constant:
     )
 
 
-def _bound(value: ir.Value, seen: set[ir.Value]) -> int:
+def _bound(value: ir.Value, seen: set[ir.Value]) -> int | None:
     if value in seen:
-        return 1 << 30
+        return None
     seen.add(value)
-    bound = 1 << 30
+    bounds: list[int] = []
     for node, position in value.uses():
         if node.op_type == "Gather" and position == 1 and (table := node.inputs[0]) is not None:
             axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
             size = table.shape[axis] if table.shape is not None else None
-            bound = min(bound, size if isinstance(size, int) else 2)
-        elif node.op_type in ("Shape", "Size"):
-            continue
+            if isinstance(size, int):
+                bounds.append(size)
         elif node.op_type in _CARRIERS and position == 0 and not _to_float(node):
-            bound = min(bound, _bound(node.outputs[0], seen))
-        else:
-            bound = min(bound, 2)
-    return bound
+            bound = _bound(node.outputs[0], seen)
+            if bound is not None:
+                bounds.append(bound)
+    return min(bounds, default=None)
 
 
 def _to_float(node: ir.Node) -> bool:

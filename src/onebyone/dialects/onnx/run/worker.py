@@ -46,7 +46,8 @@ class _Sessions:
     def run(self, number: int, values: dict[str, Any]) -> dict[str, Any]:
         session = self._sessions[number]
         names = [o.name for o in session.get_outputs()]
-        wanted = {i.name for i in session.get_inputs()}
+        inputs = (*session.get_inputs(), *session.get_overridable_initializers())
+        wanted = {i.name for i in inputs}
         feed = {name: value for name, value in values.items() if name in wanted}
         return dict(zip(names, session.run(names, feed), strict=True))
 

@@ -1,0 +1,108 @@
+"""Two models in their runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+
+from onebyone.certify.ports import Ports, renamed
+from onebyone.dialects.protocol import Model, RuntimeRefusesError, RuntimeUnableError, Session
+from onebyone.kernels.arithmetic import Array
+
+# The outputs of one run, by name.
+Outputs = dict[str, Array]
+
+
+class SecondRefusesError(Exception):
+    """The runtime loads or runs the first model and refuses the second."""
+
+
+class Runtimes:
+    """Both models loaded in their runtimes.
+
+    Args:
+        a: the first model.
+        b: the second model.
+        ports: their inputs and outputs, paired.
+        stack: frees the sessions.
+
+    Attributes:
+        modes: names of the ways in which both are run; the last one stands for more.
+        refusal: why the first model did not run, where it did not.
+
+    Raises:
+        RuntimeUnableError: a runtime does not implement something in a model, or crashed.
+        RuntimeRefusesError: the first model is invalid for its runtime.
+        SecondRefusesError: the second is.
+    """
+
+    def __init__(self, a: Model, b: Model, ports: Ports, stack: ExitStack) -> None:
+        self._ports = ports
+        places = _modes(a, b)
+        self.modes = [name for name, _, _ in places]
+        self.refusal = "it was given no inputs"
+        loaded = _load(a, stack)
+        self._first = [loaded[i] for _, i, _ in places]
+        try:
+            loaded = _load(b, stack)
+            self._second = [loaded[j] for _, _, j in places]
+        except RuntimeRefusesError as error:
+            raise SecondRefusesError(
+                f"{a.runtime} loads the first model and {b.runtime} refuses the second: {error}"
+            ) from None
+
+    def first(self, values: Mapping[str, Array], every: bool = True) -> list[Outputs]:
+        """The first model's outputs in each of the modes, or in the last one."""
+        return _run(self._first if every else self._first[-1:], values)
+
+    def second(self, values: Mapping[str, Array], every: bool = True) -> list[Outputs]:
+        """The second model's outputs on inputs of the first.
+
+        Raises:
+            SecondRefusesError: the model does not run.
+        """
+        try:
+            return _run(self._second if every else self._second[-1:], renamed(values, self._ports))
+        except RuntimeRefusesError as error:
+            raise SecondRefusesError(str(error)) from None
+
+    def accepted(
+        self, attempts: Sequence[Mapping[str, Array]], every: bool = True
+    ) -> tuple[Mapping[str, Array], list[Outputs]] | None:
+        """The first of several draws that the first model runs on, with its outputs."""
+        for values in attempts:
+            try:
+                return values, self.first(values, every)
+            # Numbers beyond reason may ask for more memory than there is, or crash the runtime.
+            except (RuntimeRefusesError, RuntimeUnableError) as error:
+                self.refusal = str(error)
+        return None
+
+
+def _run(sessions: Sequence[Session], values: Mapping[str, Array]) -> list[Outputs]:
+    done: dict[int, Outputs] = {}
+    for session in sessions:
+        if id(session) not in done:
+            outputs = session.run(values)
+            done[id(session)] = {name: np.asarray(value) for name, value in outputs.items()}
+    return [done[id(session)] for session in sessions]
+
+
+def _load(model: Model, stack: ExitStack) -> list[Session]:
+    sessions: list[Session] = []
+    for mode in model.modes:
+        sessions.append(model.session(mode))
+        stack.callback(sessions[-1].close)
+    return sessions
+
+
+def _modes(a: Model, b: Model) -> list[tuple[str, int, int]]:
+    """Runs that are compared: a name, and the mode of each model."""
+    modes: list[tuple[str, int, int]] = []
+    for n in range(max(len(a.modes), len(b.modes))):
+        i, j = (min(n, len(model.modes) - 1) for model in (a, b))
+        names = dict.fromkeys((a.modes[i], b.modes[j]))
+        modes.append((" and ".join(names), i, j))
+    return modes
