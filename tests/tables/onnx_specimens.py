@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from tests.tables.onnx_contrib import CONTRIB
 from tests.tables.onnx_nodes import OPSET, OnnxNode, s
 from tests.tables.operands import Operand, b, f, idx, k, n, near, pos, up, w
 
@@ -339,6 +340,8 @@ MICROSOFT: dict[str, list[OnnxNode]] = {
 
 def specimens(domain: str, op: str) -> list[OnnxNode]:
     """The specimens of a row; without a hint it is applied to reals, as its schema says."""
+    if (domain, op) in CONTRIB:
+        return CONTRIB[domain, op]
     if domain:
         return MICROSOFT.get(op, [])
     if op == "SimplifiedLayerNormalization":
