@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from tests.tables.onnx_contrib import CONTRIB
+from tests.tables.onnx_more import MORE
 from tests.tables.onnx_nodes import OPSET, OnnxNode, s
 from tests.tables.operands import Operand, b, f, idx, k, n, near, pos, up, w
 
@@ -346,6 +347,8 @@ def specimens(domain: str, op: str) -> list[OnnxNode]:
         return MICROSOFT.get(op, [])
     if op == "SimplifiedLayerNormalization":
         return [s(op, X, w(4), axis=-1, epsilon=0.1)]
+    if op in MORE:
+        return MORE[op]
     if op in SPECIMENS:
         return SPECIMENS[op]
     first = s(op, X)

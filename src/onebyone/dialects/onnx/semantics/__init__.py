@@ -16,6 +16,7 @@ from onebyone.dialects.onnx.semantics import (
     linear,
     norms,
     places,
+    recurrent,
     shapes,
 )
 from onebyone.dialects.onnx.semantics.base import Call, Operator, Table, apply
@@ -29,6 +30,7 @@ OPERATORS: Table = {
     **linear.TABLE,
     **norms.TABLE,
     **places.TABLE,
+    **recurrent.TABLE,
     **shapes.TABLE,
 }
 

@@ -30,20 +30,21 @@ def _function(name: str) -> Kernel:
     return lambda ar, x: ar.function(name, x)
 
 
-# Name -> the kernel and its parameters in their order, with defaults.
-_ACTIVATIONS: dict[str, tuple[Kernel, Mapping[str, float]]] = {
-    "affine": (_affine, {"alpha": 1.0, "beta": 0.0}),
+# Name -> the kernel and its parameters in their order, with defaults where standard and runtime
+# have the same.
+_ACTIVATIONS: dict[str, tuple[Kernel, Mapping[str, float | None]]] = {
+    "affine": (_affine, {"alpha": None, "beta": None}),
     "elu": (elementwise.elu, {"alpha": 1.0}),
     "hardsigmoid": (elementwise.hard_sigmoid, {"alpha": 0.2, "beta": 0.5}),
     "leakyrelu": (elementwise.leaky, {"alpha": 0.01}),
     "relu": (elementwise.positive, {}),
-    "scaledtanh": (_scaled_tanh, {"alpha": 1.0, "beta": 1.0}),
+    "scaledtanh": (_scaled_tanh, {"alpha": None, "beta": None}),
     "selu": (elementwise.elu, {"alpha": 1.6732632, "gamma": 1.050701}),
     "sigmoid": (_function("Sigmoid"), {}),
     "softplus": (elementwise.softplus, {}),
     "softsign": (elementwise.softsign, {}),
     "tanh": (_function("Tanh"), {}),
-    "thresholdedrelu": (_thresholded, {"alpha": 1.0}),
+    "thresholdedrelu": (_thresholded, {"alpha": None}),
 }
 
 
@@ -62,10 +63,15 @@ def activated(ar: Arithmetic, x: Any, name: str, given: Mapping[str, float]) -> 
     """``x`` behind an activation; parameters that are not given have their defaults.
 
     Raises:
-        UnsupportedError: there is no such activation.
+        UnsupportedError: there is no such activation, or a parameter is missing.
     """
     names = parameters(name)
     kernel, defaults = _ACTIVATIONS[name.lower()]
+    facts = {**defaults, **{one: given[one] for one in names if one in given}}
+    known = {one: value for one, value in facts.items() if value is not None}
+    if len(known) < len(facts):
+        raise UnsupportedError(
+            f"the activation {name!r} without {', '.join(facts.keys() - known.keys())}"
+        )
     # Attributes hold float32.
-    facts = {one: float(np.float32(given.get(one, defaults[one]))) for one in names}
-    return kernel(ar, x, **facts)
+    return kernel(ar, x, **{one: float(np.float32(value)) for one, value in known.items()})
