@@ -57,6 +57,32 @@ _Q = {"query": f(2, 2, 3, 4), "key": f(2, 2, 5, 4), "value": f(2, 2, 5, 4, seed=
 _STATS = {"running_mean": w(4, seed=3), "running_var": up(4)}
 _AFFINE = {"weight": w(4), "bias": w(4, seed=2)}
 
+_LAYER = {"dropout": 0.0, "train": False}
+
+
+def _recurrent(gates: int, *states: Operand) -> list[dict[str, Any]]:
+    """Layers of width 4 with 2 hidden elements: one, and two in both directions without biases."""
+    rows = 2 * gates
+    first = [w(rows, 4), w(rows, 2), w(rows, seed=2), w(rows, seed=3)]
+    pairs = [
+        p
+        for i, width in enumerate((4, 4, 4, 4))
+        for p in (w(rows, width, seed=i), w(rows, 2, seed=i + 5))
+    ]
+    hx = list(states) if len(states) > 1 else states[0]
+    four = [Operand(np.concatenate([one.values * (i + 1) for i in range(4)])) for one in states]
+    many = four if len(four) > 1 else four[0]
+    given = {"input": f(3, 2, 4), "hx": hx, "params": first, "has_biases": True, "num_layers": 1}
+    return [
+        {**given, **_LAYER, "bidirectional": False, "batch_first": False},
+        {**given, **_LAYER, "input": f(2, 3, 4), "bidirectional": False, "batch_first": True},
+        {
+            "input": f(3, 2, 4), "hx": many, "params": pairs, "has_biases": False, "num_layers": 2,
+            **_LAYER, "bidirectional": True, "batch_first": False,
+        },
+    ]  # fmt: skip
+
+
 HINTS: dict[str, list[dict[str, Any]]] = {
     "_adaptive_avg_pool2d": [{"self": IMAGE, "output_size": [1, 1]}, {"self": IMAGE, "output_size": [2, 3]}],
     "_adaptive_avg_pool3d": [{"self": BLOCK, "output_size": [1, 1, 1]}, {"self": BLOCK, "output_size": [2, 2, 4]}],
@@ -81,6 +107,10 @@ HINTS: dict[str, list[dict[str, Any]]] = {
     "baddbmm": [{"self": f(2, 3, 5), "batch1": X, "batch2": f(2, 4, 5)}, {"self": w(3, 5), "batch1": X, "batch2": f(2, 4, 5), "beta": 0.5, "alpha": 2}],
     "batch_norm": [{"input": IMAGE, **_AFFINE, **_STATS, "training": False, "momentum": 0.1, "eps": 0.1, "cudnn_enabled": False}],
     "bmm": [{"self": X, "mat2": f(2, 4, 5)}, {"self": X, "mat2": w(2, 4, 5)}],
+    "gru.input": _recurrent(3, f(1, 2, 2)),
+    "lstm.input": _recurrent(4, f(1, 2, 2), f(1, 2, 2, seed=7)),
+    "rnn_relu.input": _recurrent(1, f(1, 2, 2)),
+    "rnn_tanh.input": _recurrent(1, f(1, 2, 2)),
     "cat": [{"tensors": [X, Y], "dim": 1}, {"tensors": [f(2, 1, 4), X, w(2, 2, 4)], "dim": -2}],
     "chunk": [{"self": X, "chunks": 2, "dim": -1}, {"self": X, "chunks": 2, "dim": 1}],
     "clamp": [{"self": X, "min": -1, "max": 2}, {"self": X, "min": 0.5}, {"self": X, "max": 0.5}, {"self": X, "min": 2, "max": -1}, {"self": n(*SHAPE), "min": -2, "max": 3}],

@@ -180,16 +180,19 @@ def _model(
     if node.domain:
         opsets.append(h.make_opsetid(node.domain, 1))
     model = h.make_model(graph, opset_imports=opsets, ir_version=8)
-    return _typed(model)
+    return _typed(model, () if result else node.kinds)
 
 
-def _typed(model: onnx.ModelProto) -> onnx.ModelProto | None:
-    """The model with the types of its outputs, those of the runtime where onnx knows none."""
+def _typed(model: onnx.ModelProto, kinds: Sequence[int]) -> onnx.ModelProto | None:
+    """The model with the types of its outputs, ``kinds`` where onnx knows none."""
     try:
         inferred = onnx.shape_inference.infer_shapes(model)
     except Exception:
         return None
-    for value, known in zip(model.graph.output, inferred.graph.output, strict=True):
-        kind = known.type.tensor_type.elem_type or onnx.TensorProto.FLOAT
+    for place, (value, known) in enumerate(
+        zip(model.graph.output, inferred.graph.output, strict=True)
+    ):
+        said = kinds[place] if place < len(kinds) else onnx.TensorProto.FLOAT
+        kind = known.type.tensor_type.elem_type or said
         value.CopyFrom(h.make_tensor_value_info(value.name, kind, None))
     return model

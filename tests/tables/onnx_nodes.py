@@ -18,7 +18,10 @@ OPSET = 22
 
 @dataclass(frozen=True)
 class OnnxNode:
-    """A node with its operands, in the order of the schema; None for an absent one."""
+    """A node with its operands, in the order of the schema; None for an absent one.
+
+    ``kinds`` are the types of its results where onnx knows none; real numbers by default.
+    """
 
     op: str
     operands: tuple[Operand | None, ...]
@@ -30,6 +33,7 @@ class OnnxNode:
     label: str = ""
     reads: tuple[int, ...] = ()
     symbolic: bool = False
+    kinds: tuple[int, ...] = ()
 
     @property
     def schema(self) -> Any:
@@ -52,10 +56,11 @@ def s(
     opset: int = OPSET,
     outputs: int = 1,
     vary: Mapping[str, Sequence[Any]] | None = None,
+    kinds: tuple[int, ...] = (),
     **attributes: Any,
 ) -> OnnxNode:
     """A specimen."""
-    return OnnxNode(op, operands, attributes, domain, opset, outputs, vary or {})
+    return OnnxNode(op, operands, attributes, domain, opset, outputs, vary or {}, kinds=kinds)
 
 
 # ---- variants -----------------------------------------------------------------------------------

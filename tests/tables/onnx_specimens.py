@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from tests.tables.onnx_contrib import CONTRIB
+from tests.tables.onnx_more import MORE
 from tests.tables.onnx_nodes import OPSET, OnnxNode, s
 from tests.tables.operands import Operand, b, f, idx, k, n, near, pos, up, w
 
@@ -339,10 +341,14 @@ MICROSOFT: dict[str, list[OnnxNode]] = {
 
 def specimens(domain: str, op: str) -> list[OnnxNode]:
     """The specimens of a row; without a hint it is applied to reals, as its schema says."""
+    if (domain, op) in CONTRIB:
+        return CONTRIB[domain, op]
     if domain:
         return MICROSOFT.get(op, [])
     if op == "SimplifiedLayerNormalization":
         return [s(op, X, w(4), axis=-1, epsilon=0.1)]
+    if op in MORE:
+        return MORE[op]
     if op in SPECIMENS:
         return SPECIMENS[op]
     first = s(op, X)

@@ -52,13 +52,12 @@ def _describe(node: Node) -> tuple[str, Hashable]:
         return "sizes", node.attrs
     fx_node = native.node
     target = fx_node.target
-    if torch.Tag.nondeterministic_seeded in tags_of(target):
-        # Two draws are two values, however equal the nodes that draw them.
-        return native.op, (str(target), fx_node.name)
     given = arguments(fx_node) or {**dict(enumerate(fx_node.args)), **fx_node.kwargs}
     tensors = [source for source in fx_node.all_input_nodes if not _is_size(source)]
     told = sorted((str(key), _told(value, tensors)) for key, value in given.items())
-    return native.op, (str(target), tuple(told))
+    # Two draws are two values, however equal the nodes that draw them.
+    random = torch.Tag.nondeterministic_seeded in tags_of(target)
+    return native.op, (str(target), tuple(told), fx_node.name if random else "")
 
 
 def _told(value: object, tensors: list[fx.Node]) -> Hashable:

@@ -31,7 +31,7 @@ from onebyone.kernels.precision import unit_roundoff
 _SIZES = frozenset({"sym_size", "sym_numel", "sym_stride"})
 
 # Operators that draw in training mode only, and refuse that themselves.
-_SETTLED = frozenset({"dropout", "scaled_dot_product_attention"})
+_SETTLED = frozenset("dropout gru lstm rnn_relu rnn_tanh scaled_dot_product_attention".split())
 
 
 def _unit(dtype: torch.dtype) -> float:

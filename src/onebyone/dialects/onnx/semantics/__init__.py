@@ -7,14 +7,30 @@ are reported as not understood, and so is an attribute that a row never asks for
 
 from __future__ import annotations
 
-from onebyone.dialects.onnx.semantics import elementwise, linear, norms, places, shapes
+from onebyone.dialects.onnx.semantics import (
+    attention,
+    blocked,
+    elementwise,
+    fused,
+    grouped,
+    linear,
+    norms,
+    places,
+    recurrent,
+    shapes,
+)
 from onebyone.dialects.onnx.semantics.base import Call, Operator, Table, apply
 
 OPERATORS: Table = {
+    **attention.TABLE,
+    **blocked.TABLE,
     **elementwise.TABLE,
+    **fused.TABLE,
+    **grouped.TABLE,
     **linear.TABLE,
     **norms.TABLE,
     **places.TABLE,
+    **recurrent.TABLE,
     **shapes.TABLE,
 }
 

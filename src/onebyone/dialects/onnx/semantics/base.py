@@ -70,6 +70,10 @@ class Call:
         """A float attribute; defaults are rounded to float32 as a written attribute would be."""
         return float(self.get(name, float(np.float32(default))))
 
+    def flag(self, name: str) -> bool:
+        """Whether an attribute is 1: what the runtime's own operators take for yes."""
+        return self.get(name, 0) == 1
+
     def text(self, name: str, default: str) -> str:
         """A string attribute by name, or a default."""
         return str(self.get(name, default))

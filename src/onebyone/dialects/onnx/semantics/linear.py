@@ -15,7 +15,7 @@ from onebyone.kernels.operands import any_data, axis_of, data, floats, move
 from onebyone.kernels.windows import Pads
 
 
-def _fused_matmul(ar: Arithmetic, call: Call, a: Any, b: Any) -> Tensor:
+def fused_matmul(ar: Arithmetic, call: Call, a: Any, b: Any) -> Tensor:
     """Vectors are not transposed, and the first axis goes to the rows before the last two swap."""
     sides: list[Tensor] = []
     for x, side in ((a, "A"), (b, "B")):
@@ -26,7 +26,8 @@ def _fused_matmul(ar: Arithmetic, call: Call, a: Any, b: Any) -> Tensor:
     return elementwise.scaled(ar, products.matmul(ar, *sides), factor=call.float("alpha", 1.0))
 
 
-def _gemm(ar: Arithmetic, call: Call, a: Any, b: Any, c: Any = None) -> Tensor:
+def gemm(ar: Arithmetic, call: Call, a: Any, b: Any, c: Any = None) -> Tensor:
+    """``Gemm``."""
     a = products.swapped(ar, a) if call.get("transA", 0) else a
     b = products.swapped(ar, b) if call.get("transB", 0) else b
     alpha, beta = call.float("alpha", 1.0), call.float("beta", 1.0)
@@ -72,7 +73,8 @@ def _strides(call: Call, rank: int) -> tuple[list[int], list[int]]:
     return list(call.get("strides", ones)), list(call.get("dilations", ones))
 
 
-def _conv(ar: Arithmetic, call: Call, x: Any, w: Any, bias: Any = None) -> Tensor:
+def conv(ar: Arithmetic, call: Call, x: Any, w: Any, bias: Any = None) -> Tensor:
+    """``Conv``."""
     kernel = _kernel(call, w)
     strides, dilations = _strides(call, len(kernel))
     return windows.conv(
@@ -123,7 +125,8 @@ def _pool(call: Call, size: Sequence[int]) -> tuple[dict[str, Any], Pads]:
     return geometry, declared
 
 
-def _max_pool(ar: Arithmetic, call: Call, x: Any) -> Tensor:
+def max_pool(ar: Arithmetic, call: Call, x: Any) -> Tensor:
+    """``MaxPool``."""
     if call.outputs > 1:
         raise UnsupportedError("MaxPool with indices")
     geometry, _ = _pool(call, x.shape[2:])
@@ -131,7 +134,8 @@ def _max_pool(ar: Arithmetic, call: Call, x: Any) -> Tensor:
     return out if ar.is_data(x) else floats(ar, out, "MaxPool").astype(x.dtype)
 
 
-def _average_pool(ar: Arithmetic, call: Call, x: Any) -> Tensor:
+def average_pool(ar: Arithmetic, call: Call, x: Any) -> Tensor:
+    """``AveragePool``."""
     geometry, declared = _pool(call, x.shape[2:])
     counted = declared if call.get("count_include_pad", 0) else [(0, 0)] * len(declared)
     return windows.average_pool(ar, x, counted=counted, **geometry)
@@ -144,7 +148,8 @@ def _lp_pool(ar: Arithmetic, call: Call, x: Any) -> Tensor:
     return ar.function("Sqrt", windows.sum_pool(ar, ar.mul(x, x), **geometry))
 
 
-def _global_pool(kernel: Callable[..., Tensor]) -> Operator:
+def global_pool(kernel: Callable[..., Tensor]) -> Operator:
+    """A reduction over all spatial axes."""
     return lambda ar, call, x: kernel(ar, x, axes=tuple(range(2, x.ndim)))
 
 
@@ -191,18 +196,18 @@ def _matmul_integer(
 
 
 TABLE: Table = {
-    ("", "AveragePool"): _average_pool,
-    ("", "Conv"): _conv,
+    ("", "AveragePool"): average_pool,
+    ("", "Conv"): conv,
     ("", "ConvTranspose"): _conv_transpose,
     ("", "DequantizeLinear"): _dequantize,
     ("", "Einsum"): _einsum,
-    ("", "Gemm"): _gemm,
-    ("", "GlobalAveragePool"): _global_pool(lines.mean),
+    ("", "Gemm"): gemm,
+    ("", "GlobalAveragePool"): global_pool(lines.mean),
     ("", "GlobalLpPool"): _global_norm,
-    ("", "GlobalMaxPool"): _global_pool(lines.largest),
+    ("", "GlobalMaxPool"): global_pool(lines.largest),
     ("", "LpPool"): _lp_pool,
     ("", "MatMul"): row(products.matmul),
     ("", "MatMulInteger"): _matmul_integer,
-    ("", "MaxPool"): _max_pool,
-    ("com.microsoft", "FusedMatMul"): _fused_matmul,
+    ("", "MaxPool"): max_pool,
+    ("com.microsoft", "FusedMatMul"): fused_matmul,
 }
