@@ -62,6 +62,9 @@ class _Comparison:
         """A point at these sizes."""
         seed = self.seed + prime
         values = draw(self.a, self.b, self.ports, shape, self.given, seed)
+        for p, _ in self.ports.inputs:
+            if p.default is not None:
+                values.setdefault(p.name, p.default())
         return Point(values, prime, seed, self.leeway, self.fixed)
 
     def run(self, point: Point, follow: bool = False) -> tuple[Trace, Trace]:
