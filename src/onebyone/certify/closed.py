@@ -16,6 +16,8 @@ from onebyone.kernels.element import Element
 if TYPE_CHECKING:
     from onebyone.certify.modular import Field
 
+# Decimals of so many digits are written by people and rounded by their tools.
+_DIGITS = 6
 # One rounding to float32.
 _UNIT = 2.0**-24
 _LARGEST = 4096
@@ -39,8 +41,8 @@ class ClosedForm:
 def closed_form(value: float) -> ClosedForm | None:
     """The closed form whose nearest float32 is ``value``; None where there is none.
 
-    Numbers of few bits are what they are. So are those near no 1/n or root of a whole number n up
-    to 4096, nor the root of 2/pi.
+    Numbers of few bits are what they are. So are those near no decimal of six digits, no 1/n or
+    root of a whole number n up to 4096, nor the root of 2/pi.
     """
     size = abs(value)
     if not np.isfinite(value) or not size or _is_short(size):
@@ -50,6 +52,9 @@ def closed_form(value: float) -> ClosedForm | None:
         number = round(size ** (1.0 / power)) if 1e-12 < size < 1e12 else 0
         if 1 < number <= _LARGEST and _is_near(size, number**power):
             return ClosedForm(("-" if value < 0 else "") + _NAMES[power].format(number), _root(sign, number, power))
+    decimal = f"{size:.{_DIGITS - 1}e}"
+    if _is_near(size, float(decimal)) and 1e-12 < size < 1e12:
+        return ClosedForm(f"{sign * float(decimal):.{_DIGITS}g}", _decimal(sign, decimal))
     if _is_near(size, (2.0 / np.pi) ** 0.5):
         return ClosedForm(("-" if value < 0 else "") + "sqrt(2/pi)", _gauss(sign))
     return None
@@ -71,6 +76,18 @@ def _root(sign: float, number: int, power: float) -> Callable[..., Element]:
             out = field.function("Sqrt", out)
         out = field.reciprocal(out) if power < 0 else out
         return field.neg(out) if sign < 0 else out
+
+    return build
+
+
+def _decimal(sign: float, text: str) -> Callable[..., Element]:
+    digits, _, exponent = text.replace(".", "").partition("e")
+    power = int(exponent) - (_DIGITS - 1)
+
+    def build(field: Field, plain: Callable[[float], Element]) -> Element:
+        out = field.mul(plain(sign), plain(float(digits)))
+        ten = plain(10.0 ** abs(power))
+        return field.div(out, ten) if power < 0 else field.mul(out, ten)
 
     return build
 

@@ -264,7 +264,7 @@ def _equal(c: _Comparison, sets: Sequence[_Set]) -> Finding:
 
 def _assumed(c: _Comparison, sets: Sequence[_Set]) -> list[str]:
     """What equal residues take for granted."""
-    assumed: list[str] = []
+    assumed = sorted(set[str]().union(*(t.ar.assumed for s in sets for t in s.traces)))
     hidden = set[str]().union(*(t.ar.hidden for s in sets for t in s.traces))
     if len(hidden) > 1:
         numbers = " and ".join(sorted(hidden))

@@ -45,6 +45,8 @@ _WORD = (1 << 64) - 1
 _ODD = frozenset(
     {"Asin", "Asinh", "Atan", "Atanh", "Erf", "Round", "Sin", "Sinh", "Tan", "Tanh", "Trunc"}
 )
+# Their values are integers, which they leave as they are.
+_WHOLE = frozenset({"Ceil", "Floor", "Round", "Trunc"})
 _EVEN = frozenset({"Cos", "Cosh"})
 # Beyond this many indicators of a place a lookup by data is refused.
 _INDICATORS = 1 << 26
@@ -94,7 +96,7 @@ class Rounded(Movable, Signed):
         return self
 
     def negative(self) -> Rounded:
-        return self
+        return Rounded("integers") if "int" in self.name else self
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,13 @@ class Field(Ring):
 
     Attributes:
         stands_for: what constants were read as, where leeway allows it: number -> closed form.
+        assumed: what was taken for granted besides.
     """
 
     def __init__(self, prime: int, seed: int = 0, leeway: Leeway | None = None) -> None:
         super().__init__(prime, seed, leeway)
         self.stands_for: dict[float, str] = {}
+        self.assumed: set[str] = set()
 
     def constant(self, values: Array | float | int) -> Element:
         plain = super().constant(values)
@@ -173,9 +177,12 @@ class Field(Ring):
             unequal = self.logical("xor", x, y)
             return unequal if relation == "!=" else self.logical("not", unequal)
         self.used.add("order")
-        apart = self.sub(*(replace(e, dtype=REAL) for e in (x, y)))
+        whole = x.dtype.kind in "iu" and y.dtype.kind in "iu"
+        apart = self.sub(*(replace(self.settled(e), dtype=REAL) for e in (x, y)))
         height = self.after_hash(apart.height)
         height = replace(height, degree=1, high=1.0)
+        if whole:
+            return Element(self._of_integers(relation, apart), None, height, _BOOL, bounded=True)
         if relation in ("==", "!="):
             out, made = self._apart(apart.residue, apart.scale), None
         else:
@@ -186,6 +193,27 @@ class Field(Ring):
         if relation in ("==", ">=", "<="):
             out = self.reduce(1.0 - out)
         return Element(out, None, height, _BOOL, made=made, bounded=True)
+
+    def _of_integers(self, relation: Relation, apart: Element) -> Array:
+        """Integers are above zero where they are at least 1, and at it where both meet."""
+
+        def at_least(sign: float, bound: float) -> Array:
+            odd = self.reduce(2.0 * (sign * apart.residue - bound) + 1.0)
+            half = float((self.prime + 1) // 2)
+            return self.reduce(self.reduce(1.0 + self._sign(odd)) * half)
+
+        match relation:
+            case ">":
+                return at_least(1.0, 1.0)
+            case ">=":
+                return at_least(1.0, 0.0)
+            case "<":
+                return at_least(-1.0, 1.0)
+            case "<=":
+                return at_least(-1.0, 0.0)
+            case _:
+                met = self.reduce(at_least(1.0, 0.0) - at_least(1.0, 1.0))
+                return met if relation == "==" else self.reduce(1.0 - met)
 
     def logical(self, name: Connective, *xs: Tensor) -> Tensor:
         elements = [self.of(x) for x in xs]
@@ -214,7 +242,8 @@ class Field(Ring):
         if isinstance(condition.made, Positive):
             u = self._without_border(u, condition.made.of, apart)
         out = self.add(replace(y, dtype=REAL), self.mul(u, apart))
-        return replace(out, dtype=dtype, real=None, scale=1, made=None)
+        bounded = x.bounded and y.bounded
+        return replace(out, dtype=dtype, real=None, scale=1, made=None, bounded=bounded)
 
     def _without_border(self, u: Element, of: Element, apart: Element) -> Element:
         """The predicate, where both choices are one at its border: then that may be either's."""
@@ -234,7 +263,7 @@ class Field(Ring):
     # Extrema.
 
     def largest(self, x: Tensor, axes: tuple[int, ...], where: Array | None = None) -> Element:
-        e = self.of(x)
+        e = self.of(self.settled(x))
         if e.real is not None:
             real = e.real if where is None else np.where(where, e.real, -np.inf)
             return self.constant(real.max(axis=axes, keepdims=True, initial=-np.inf))
@@ -273,7 +302,7 @@ class Field(Ring):
         return Element(out, None, height.plus(self.after_hash(height)), e.dtype, scale, made)
 
     def maximum(self, a: Tensor, b: Tensor) -> Element:
-        x, y = self.of(a), self.of(b)
+        x, y = self.of(self.settled(a)), self.of(self.settled(b))
         if x.real is not None and y.real is not None:
             out = np.maximum(x.real, y.real)
             dtype = joint(x, y)
@@ -335,9 +364,12 @@ class Field(Ring):
                 real = np.power(*args) if name == "Pow" else FUNCTIONS[name](args[0])
             if name in INTEGRAL or (name == "Sqrt" and _exact_root(real, args[0])):
                 return self.constant(real)
+        elif name in _WHOLE and isinstance(elements[0].made, Rounded) and "int" in elements[0].made.name:
+            return elements[0]
         else:
             self.used.add("Exp" if name == "Sigmoid" else name)
-        return replace(self._function(name, elements), real=few(real))
+        out = replace(self._function(name, elements), real=few(real))
+        return replace(out, made=Rounded("integers")) if name in _WHOLE else out
 
     def _function(self, name: str, elements: list[Element]) -> Element:
         x = elements[0]
@@ -388,6 +420,7 @@ class Field(Ring):
                 out = np.asarray(fn(*reals))
             return self.constant(out) if dtype == REAL else out.astype(dtype)
         self.used.add(name)
+        elements = [self.of(self.settled(e)) for e in elements]
         key = self.key(name)
         seen = np.zeros((), np.uint64)
         for place, element in enumerate(elements):
@@ -450,34 +483,62 @@ class Field(Ring):
 
     # Types and places.
 
-    def rounded(self, x: Tensor, source: str, target: str) -> Element:
+    def rounded(
+        self, x: Tensor, source: str, target: str, narrow: Callable[[Array], Array] | None = None
+    ) -> Tensor:
         e = self.of(x)
         if e.real is not None:
-            return self.constant(rounded_to(e.real, target))
+            return self.constant(rounded_to(e.real, target) if narrow is None else narrow(e.real))
         if isinstance(e.made, Rounded) and e.made.name == target:
             return e
-        if not rounds(source, target):
+        if narrow is None and not rounds(source, target):
             return replace(e, made=Rounded(source))
         self.used.add(f"rounding to {target}")
         out = self.hashed(f"rounding to {target}", np.abs(e.residue)) * np.sign(e.residue)
         return self._make(out, e.height, made=Rounded(target))
 
+    def settled(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Element) or x.dtype.kind not in "iu" or x.bounded:
+            return x
+        # What 64 bits do not hold is beyond what is proved.
+        if x.real is not None or x.dtype.itemsize == 8:
+            return x
+        self.used.add(f"wrapping to {x.dtype}")
+        out = self.hashed(f"wrapping to {x.dtype}", x.residue)
+        return replace(self._make(out, x.height, dtype=x.dtype), bounded=True)
+
     def whole(self, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
         e = self.of(x)
         if e.real is not None:
             return np.trunc(e.real).astype(dtype)
-        if e.dtype == _BOOL or (e.dtype.kind in "iu" and e.bounded and _holds(dtype, e.dtype)):
-            return replace(e, dtype=dtype, bounded=True, made=None)
         if e.dtype == dtype:
             return e
-        if e.dtype == REAL:
-            e = self.function("Trunc", e)
-            if dtype == np.int64:
-                return replace(e, dtype=dtype, bounded=True)
-        return self.opaque(f"Cast to {dtype}", lambda a: a, e, dtype=dtype)
+        if e.dtype == _BOOL:
+            return replace(e, dtype=dtype, bounded=True, made=None)
+        if e.dtype.kind in "iu":
+            # Narrowing keeps sums and products: they wrap around anyway.
+            if not np.can_cast(e.dtype, dtype):
+                return replace(e, dtype=dtype, bounded=False)
+            return replace(self.of(self.settled(e)), dtype=dtype, bounded=True)
+        e = self.function("Trunc", e)
+        made = e.made if isinstance(e.made, Rounded) else Rounded("integers")
+        if dtype == np.int64 or made.name == dtype.name:
+            return replace(e, dtype=dtype, bounded=True, made=made)
+        out = self.of(self.opaque(f"truncated to {dtype}", lambda a: a, e, dtype=dtype))
+        return replace(out, made=Rounded(dtype.name))
+
+    def special(self, name: str, fn: Callable[[Array], Array], x: Tensor) -> Tensor:
+        e = self.of(x)
+        if e.real is not None:
+            return fn(e.real)
+        if isinstance(e.made, Softmax):
+            self.assumed.add("no row of an attention mask is masked completely")
+            return np.zeros(e.shape, bool)
+        return self.opaque(name, fn, e, dtype=_BOOL)
 
     def picked(self, x: Tensor, index: Tensor, axis: int) -> Tensor:
-        table, where = self.of(x), self.of(index)
+        # An index that would wrap around is out of range before that.
+        table, where = self.of(x), replace(self.of(index), bounded=True)
         rows = table.shape[axis]
         if where.size * rows > _INDICATORS:
             raise UnsupportedError(f"a lookup of {where.size} of {rows} rows by the data")
@@ -504,10 +565,6 @@ def rounds(source: str, target: str) -> bool:
     """Whether a conversion between floating-point types loses anything."""
     finer = {"float64": 3, "float32": 2, "float16": 1, "bfloat16": 1}
     return source != target and finer.get(source, 0) >= finer.get(target, 0)
-
-
-def _holds(wide: np.dtype[Any], narrow: np.dtype[Any]) -> bool:
-    return bool(np.can_cast(narrow, wide))
 
 
 def _exact_root(root: Array, square: Array) -> bool:

@@ -221,7 +221,9 @@ class Ring(Arithmetic):
     def mul(self, a: Tensor, b: Tensor) -> Element:
         x, y = self.of(a), self.of(b)
         for one, other in ((x, y), (y, x)):
-            if isinstance(other.made, Quotient) and (out := self.divided(one, other.made.of)):
+            if not isinstance(other.made, Quotient):
+                continue
+            if (out := self.divided(one, other.made.of)) is not None:
                 return out
         return Element(
             self.reduce(x.residue * y.residue), both(np.multiply, x, y), x.height.times(y.height),

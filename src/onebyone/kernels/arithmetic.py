@@ -176,12 +176,29 @@ class Arithmetic(ABC):
         """``a`` where the condition holds, ``b`` elsewhere, broadcast."""
 
     @abstractmethod
-    def rounded(self, x: Tensor, source: str, target: str) -> Tensor:
-        """``x`` after a conversion from one floating-point type to another."""
+    def rounded(
+        self, x: Tensor, source: str, target: str, narrow: Callable[[Array], Array] | None = None
+    ) -> Tensor:
+        """``x`` after a conversion from one floating-point type to another.
+
+        Args:
+            x: data.
+            source: name of the type of ``x``.
+            target: name of the other type.
+            narrow: for types of 8 bits and fewer, which clip and overflow: the conversion.
+        """
+
+    @abstractmethod
+    def settled(self, x: Tensor) -> Tensor:
+        """``x`` where its value counts: integers that sums may have wrapped around, wrapped."""
 
     @abstractmethod
     def whole(self, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
         """``x`` converted to a type of integers, towards zero."""
+
+    @abstractmethod
+    def special(self, name: str, fn: Callable[[Array], Array], x: Tensor) -> Tensor:
+        """Where ``x`` is none of the usual numbers: a predicate ``fn`` of data, by its name."""
 
     @abstractmethod
     def picked(self, x: Tensor, index: Tensor, axis: int) -> Tensor:
@@ -366,12 +383,20 @@ class Float64(Arithmetic):
     def select(self, condition: Tensor, a: Tensor, b: Tensor) -> Array:
         return np.where(condition, a, b)
 
-    def rounded(self, x: Tensor, source: str, target: str) -> Array:
-        values = np.asarray(x)
+    def rounded(
+        self, x: Tensor, source: str, target: str, narrow: Callable[[Array], Array] | None = None
+    ) -> Array:
+        values = np.asarray(x) if narrow is None else narrow(np.asarray(x))
         return self._err(values, np.abs(values))
+
+    def settled(self, x: Tensor) -> Tensor:
+        return x
 
     def whole(self, x: Tensor, dtype: np.dtype[Any]) -> Array:
         return np.trunc(np.asarray(x)).astype(dtype)
+
+    def special(self, name: str, fn: Callable[[Array], Array], x: Tensor) -> Array:
+        return fn(np.asarray(x))
 
     def picked(self, x: Tensor, index: Tensor, axis: int) -> Array:
         return np.take(x, index, axis)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -81,6 +81,7 @@ def divide(ar: Arithmetic, a: Tensor, b: Tensor, *, rounding: str | None = None)
     The floor is that of the true quotient: 1 / 0.1 in float64 rounds to 10, but ten times 0.1 is
     more than 1. Integers that are divided so stay integers.
     """
+    a, b = ar.settled(a), ar.settled(b)
     kinds = [x.dtype for x in (a, b)]
     if not any_data(ar, a, b):
         if rounding == "trunc":
@@ -226,6 +227,10 @@ def bits(ar: Arithmetic, *xs: Tensor, name: Connective) -> Tensor:
     dtype = np.result_type(*(x.dtype for x in xs))
     if not any_data(ar, *xs):
         return fn(*xs)
+    if name == "not":
+        # All bits turned over is what is left to the largest number, or to minus one.
+        top = np.asarray(-1 if dtype.kind == "i" else np.iinfo(dtype).max, dtype)
+        return ar.sub(ar.constant(top), xs[0])
     return ar.opaque(f"bitwise {name} {dtype}", fn, *xs, dtype=dtype)
 
 
@@ -241,25 +246,33 @@ def where(ar: Arithmetic, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return np.where(condition, a, b)
 
 
-def is_nan(ar: Arithmetic, x: Tensor) -> Array:
-    """Where ``x`` is no number; random residues stand for finite ones."""
-    known = ar.known(x) if ar.is_data(x) else None
-    return np.zeros(x.shape, bool) if known is None else np.isnan(known)
+def is_nan(ar: Arithmetic, x: Tensor) -> Tensor:
+    """Where ``x`` is no number."""
+    if not ar.is_data(x) or x.dtype.kind != "f":
+        return np.zeros(x.shape, bool)
+    return ar.special("IsNaN", np.isnan, x)
 
 
 def is_infinite(
     ar: Arithmetic, x: Tensor, *, positive: bool = True, negative: bool = True
-) -> Array:
-    """Where ``x`` is infinite, of the signs asked for; random residues stand for finite numbers."""
-    known = ar.known(x) if ar.is_data(x) else None
-    if known is None:
+) -> Tensor:
+    """Where ``x`` is infinite, of the signs asked for."""
+    if not ar.is_data(x) or x.dtype.kind != "f":
         return np.zeros(x.shape, bool)
-    return ((known == np.inf) & positive) | ((known == -np.inf) & negative)
+    signs = [
+        ar.special(f"is {value}", partial(np.equal, value), x)
+        for value, wanted in ((np.inf, positive), (-np.inf, negative))
+        if wanted
+    ]
+    if not signs:
+        return np.zeros(x.shape, bool)
+    return signs[0] if len(signs) == 1 else logical(ar, *signs, name="or")
 
 
 def is_finite(ar: Arithmetic, x: Tensor) -> Array:
     """Whether an element is neither infinite nor NaN."""
-    return ~(is_nan(ar, x) | is_infinite(ar, x))
+    unusual = logical(ar, is_nan(ar, x), is_infinite(ar, x), name="or")
+    return logical(ar, unusual, name="not")
 
 
 # Activations.
@@ -385,12 +398,12 @@ def cast(
             overflow and lose most of their digits.
     """
     if narrow is not None:
-        return ar.opaque(f"Cast to {target}", narrow, data(ar, x))
+        return ar.rounded(data(ar, ar.settled(x)), source, target, narrow)
     if dtype.kind == "f":
         if not ar.is_data(x):
             return as_type(ar.constant(x), REAL)
         if x.dtype.kind in "biu":
-            return as_type(x, REAL)
+            return as_type(ar.settled(x), REAL)
         return ar.rounded(x, source or "float32", target)
     if not ar.is_data(x):
         return np.asarray(x).astype(dtype)

@@ -45,14 +45,10 @@ def _sign_bit(call: Call) -> Tensor:
 
 def _nan_to_num(call: Call) -> Tensor:
     ar, x, limits = call.ar, call.data("self"), torch.finfo(call.dtype)
-    infinite = elementwise.is_infinite(ar, x)
-    positive = np.zeros(x.shape, bool)
-    if infinite.any():
-        positive = floats(ar, x, call.op) > 0
     for condition, value in (
         (elementwise.is_nan(ar, x), call.get("nan", 0.0)),
-        (infinite & positive, call.get("posinf", limits.max)),
-        (infinite & ~positive, call.get("neginf", limits.min)),
+        (elementwise.is_infinite(ar, x, negative=False), call.get("posinf", limits.max)),
+        (elementwise.is_infinite(ar, x, positive=False), call.get("neginf", limits.min)),
     ):
         x = elementwise.where(ar, condition, call.number(value), x)
     return x

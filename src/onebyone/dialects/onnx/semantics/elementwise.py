@@ -149,7 +149,14 @@ def _shift(ar: Arithmetic, call: Call, a: Any, b: Any) -> Tensor:
     fn = np.left_shift if left else np.right_shift
     if not any_data(ar, a, b):
         return fn(a, b)
-    return ar.opaque(f"{'left' if left else 'right'} shift {a.dtype}", fn, a, b, dtype=a.dtype)
+    known = ar.known(b)
+    if known is None:
+        name = f"{'left' if left else 'right'} shift {a.dtype}"
+        return ar.opaque(name, fn, a, b, dtype=a.dtype)
+    power = np.asarray(2.0**known).astype(a.dtype)
+    if left:
+        return ar.mul(a, ar.constant(power))
+    return elementwise.divide(ar, a, power, rounding="floor")
 
 
 def _mod(ar: Arithmetic, call: Call, a: Any, b: Any) -> Tensor:

@@ -187,12 +187,17 @@ def _dequantize(ar: Arithmetic, call: Call, x: Any, scale: Any, zero: Any = None
 def _matmul_integer(
     ar: Arithmetic, call: Call, a: Any, b: Any, zero_a: Any = None, zero_b: Any = None
 ) -> Tensor:
-    left, right = np.asarray(a, np.int64), np.asarray(b, np.int64)
-    if zero_a is not None:
-        left = left - (zero_a[:, None] if zero_a.ndim == 1 and zero_a.size > 1 else zero_a)
-    if zero_b is not None:
-        right = right - zero_b
-    return np.matmul(left, right).astype(np.int32)
+    wide = np.dtype(np.int32)
+
+    def signed(x: Any, zero: Any, rows: bool) -> Tensor:
+        whole = ar.whole(x, wide) if ar.is_data(x) else np.asarray(x, wide)
+        if zero is None:
+            return whole
+        per_row = rows and zero.ndim == 1 and zero.size > 1
+        shift = move(ar, lambda z: z[:, None], zero) if per_row else zero
+        return elementwise.sub(ar, whole, ar.whole(shift, wide) if ar.is_data(shift) else np.asarray(shift, wide))
+
+    return products.matmul(ar, signed(a, zero_a, True), signed(b, zero_b, False))
 
 
 TABLE: Table = {
