@@ -12,18 +12,19 @@ Constants are hashed as raw bytes, their axes in canonical order. Linear time, n
 
 from __future__ import annotations
 
-from onebyone.axes.graph import AxisGraph, Node, Use
+from onebyone.axes.graph import AxisGraph, Node, Use, Value
 from onebyone.axes.positional import Kind, Tensor
 from onebyone.axes.primitives import PRIMITIVES
+from onebyone.axes.sizes import product, words
 from onebyone.axes.terms import (
     Canonical,
     Describe,
     Digest,
     Hasher,
     ReadConstant,
+    Term,
     digest,
     given,
-    words,
 )
 from onebyone.identity import Geometry
 
@@ -49,7 +50,8 @@ def canonical(
         value = graph.views[tensor].value
         hasher.symbols |= {word for size in value.sizes for word in words(size)}
         name = "" if by_position else tensor.name
-        head = digest("input", place, name, value.dtype, hasher.sizes(value))
+        shape = None if tensor.shape is None else hasher.named(tensor.shape)
+        head = digest("input", place, name, value.dtype, shape)
         hasher.name(value, head)
     for node in graph.nodes:
         _visit(hasher, node)
@@ -80,25 +82,46 @@ def _visit(hasher: Hasher, node: Node) -> None:
     for number, use in enumerate(node.results):
         contents = hasher.contents(use)
         if contents is not None:
-            hasher.name(use.value, hasher.told(contents))
+            hasher.name(use.value, hasher.told(contents, use.value.dtype))
         else:
-            hasher.out.terms[use.value] = rule(hasher, node, number)
+            hasher.out.terms[use.value] = _typed(use.value, rule(hasher, node, number))
+    if node.demanding or (node.fn == "gather" and not _finds(hasher, node)):
+        hasher.out.fallible[hasher.term(node.results[0].value).digest] = node.fn
     _record(hasher, node)
+
+
+def _typed(value: Value, term: Term) -> Term:
+    """A term with its type, where it does not follow from an input: a number has none."""
+    return Term(digest(value.dtype, term.digest), term.names) if value.derived else term
 
 
 def _pinned(hasher: Hasher, node: Node) -> None:
     window = next((a for a in node.attrs if isinstance(a, Geometry)), None)
     operator, what = hasher.described(node) if window is None else ("convolution", window)
-    if node.kind is Kind.OPAQUE and any(u.value.tensor.contents is None for u in node.results):
-        hasher.out.opaque.append(operator)
     head = digest((operator, what), *(hasher.placed(use) for use in given(node.operands)))
+    # Arithmetic with sizes that are known never fails.
+    computes = any(use.value.tensor.contents is None for use in node.results)
+    if node.kind is not Kind.SIZES and computes:
+        hasher.out.fallible[head] = operator
+        if node.kind is Kind.OPAQUE:
+            hasher.out.opaque.append(operator)
     for number, use in enumerate(node.results):
         contents = hasher.contents(use)
         if contents is not None:
-            hasher.name(use.value, hasher.told(contents))
+            hasher.name(use.value, hasher.told(contents, use.value.dtype))
         else:
             hasher.name(use.value, digest(head, number))
     _record(hasher, node)
+
+
+def _finds(hasher: Hasher, node: Node) -> bool:
+    """Whether a gather finds all that it looks for, whatever the inputs are."""
+    picked = node.operands[1]
+    contents = None if picked is None else picked.value.tensor.contents
+    size = product([node.sizes[index] for group in node.axis_in[0] for index in group]).known
+    most = 1 if size is None else size
+    places = [] if contents is None else [place.known for place in contents]
+    return bool(places) and all(p is not None and -most <= p < most for p in places)
 
 
 def _record(hasher: Hasher, node: Node) -> None:

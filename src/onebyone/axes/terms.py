@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import factorial, prod
@@ -17,7 +16,7 @@ import numpy as np
 
 from onebyone.axes.graph import AxisGraph, Node, Order, Use, Value, order_of
 from onebyone.axes.positional import Tensor
-from onebyone.axes.sizes import Size, product
+from onebyone.axes.sizes import Size, product, renamed, words
 
 Digest = str
 ReadConstant = Callable[[Tensor], np.ndarray[Any, Any]]
@@ -70,6 +69,8 @@ class Canonical:
         names: hash of each computed value, with the native name of the tensor, in graph order.
         opaque: native operators that were hashed as they are, without being understood.
         assumed: what equal hashes take for granted beyond the order of sums.
+        fallible: hashes of what may fail at run time, whether or not an output depends on it, with
+            the native operators.
     """
 
     outputs: tuple[Digest, ...] = ()
@@ -77,16 +78,7 @@ class Canonical:
     names: dict[Digest, str] = field(default_factory=dict[Digest, str])
     opaque: list[str] = field(default_factory=list[str])
     assumed: dict[str, None] = field(default_factory=dict[str, None])
-
-
-def words(size: Size) -> list[str]:
-    """The symbols that a size is made of, those within expressions too."""
-    return [
-        word
-        for symbol in size.symbols
-        for word in re.split(r"[][:()+*/ -]+", symbol)
-        if word and not word.isdigit()
-    ]
+    fallible: dict[Digest, str] = field(default_factory=dict[Digest, str])
 
 
 def given(operands: Sequence[Use | None]) -> Sequence[Use | None]:
@@ -149,7 +141,7 @@ class Hasher:
     def constant(self, value: Value, order: tuple[int, ...]) -> Digest:
         """The hash of a constant's raw bytes with its axes in ``order``."""
         if (integers := self.integers(value)) is not None:
-            return self.told(integers)
+            return self.told(integers, value.dtype)
         if not order and (number := self.number(value)) is not None:
             # A scalar is its number: epsilon may be an attribute or a constant.
             return digest("scalar", number)
@@ -317,14 +309,16 @@ class Hasher:
         if use is None:
             return "absent"
         contents = self.contents(use)
+        sizes = [product([use.value.sizes[a] for a in group]) for group in use.form]
         if contents is not None:
-            return self.told(contents)
+            return digest(self.told(contents, use.value.dtype), self.named(sizes))
         if use.value.constant:
-            sizes = [str(product([use.value.sizes[a] for a in group])) for group in use.form]
-            return digest("constant", self.elements(use.value, order_of(use.form)), sizes)
+            return digest(
+                "constant", self.elements(use.value, order_of(use.form)), list(map(str, sizes))
+            )
         term = self.term(use.value)
         form = [[term.names[axis] for axis in group] for group in use.form]
-        return digest(term.digest, form)
+        return digest(term.digest, use.value.dtype, form)
 
     def contents(self, use: Use) -> tuple[Size, ...] | None:
         """The sizes that a tensor holds, where they follow from the shapes of the inputs.
@@ -339,11 +333,15 @@ class Hasher:
 
     def sizes(self, value: Value) -> tuple[str, ...]:
         """The sizes of a value's axes, symbols under their canonical names."""
-        return tuple(str(self._named(size)) for size in value.sizes)
+        return self.named(value.sizes)
 
-    def told(self, contents: Sequence[Size]) -> Digest:
+    def named(self, sizes: Sequence[Size]) -> tuple[str, ...]:
+        """Sizes in words, symbols under their canonical names."""
+        return tuple(str(self._named(size)) for size in sizes)
+
+    def told(self, contents: Sequence[Size], dtype: str) -> Digest:
         """The hash of a tensor that holds sizes, whatever computes them."""
-        return digest("sizes", *(str(self._named(size)) for size in contents))
+        return digest("sizes", dtype, self.named(contents))
 
     def _named(self, item: Any) -> Any:
         """Attributes with the symbols in them under their canonical names."""
@@ -351,11 +349,10 @@ class Hasher:
             return [self._named(part) for part in item]
         if not isinstance(item, Size) or not self._places:
             return item
-        return Size(item.coefficient, tuple(sorted(map(self._symbol, item.symbols))))
-
-    def _symbol(self, name: str) -> str:
-        """A symbol, or an expression of symbols, under its canonical name."""
-        return re.sub(r"[^\W\d]\w*", lambda m: self._places.get(m[0], m[0]), name)
+        return Size(
+            item.coefficient,
+            tuple(sorted(renamed(symbol, self._places) for symbol in item.symbols)),
+        )
 
 
 def _places(graph: AxisGraph) -> dict[str, str]:

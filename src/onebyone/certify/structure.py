@@ -43,6 +43,11 @@ def _compare(a: Model, b: Model, first: CanonicalForm, second: CanonicalForm) ->
     if not first.outputs:
         return Finding("structure", Verdict.UNDECIDED, "the models have no outputs", evidence)
     if first.outputs == second.outputs:
+        added = [op for key, op in second.fallible.items() if key not in first.fallible]
+        if added:
+            text = "the outputs have the same canonical form; the second model may fail where the "
+            text += f"first runs: it also computes {', '.join(sorted({*added}))}"
+            return Finding("structure", Verdict.UNDECIDED, text, evidence)
         text = f"{len(first.outputs)} outputs have the same canonical form, {shared} values in all"
         assumed = ", ".join(evidence["assumed"])
         text += f"; assumed: {assumed}" if assumed else ""

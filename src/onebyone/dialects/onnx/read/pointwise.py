@@ -93,8 +93,8 @@ def dropout(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """At inference Dropout is the identity."""
     training = node.inputs[2] if len(node.inputs) > 2 else None
     if training is not None:
-        tensor = ir.convenience.get_const_tensor(training)
-        if tensor is None or bool(tensor.numpy()):
+        trains = reader.elements(training)
+        if trains is None or bool(trains):
             return Unknown("Dropout in training mode")
     shape = reader.shape(node.inputs[0])
     if shape is None or any(v.uses() for v in node.outputs[1:]):
