@@ -12,7 +12,9 @@ Constants are hashed as raw bytes, their axes in canonical order. Linear time, n
 
 from __future__ import annotations
 
-from onebyone.axes.graph import AxisGraph, Node, Use, Value
+from collections.abc import Mapping
+
+from onebyone.axes.graph import AxisGraph, Node, Use
 from onebyone.axes.positional import Kind, Tensor
 from onebyone.axes.primitives import PRIMITIVES
 from onebyone.axes.sizes import product, words
@@ -22,7 +24,6 @@ from onebyone.axes.terms import (
     Digest,
     Hasher,
     ReadConstant,
-    Term,
     digest,
     given,
 )
@@ -35,6 +36,7 @@ def canonical(
     describe: Describe,
     *,
     by_position: bool = False,
+    names: Mapping[str, str] | None = None,
 ) -> Canonical:
     """Hash a graph.
 
@@ -44,8 +46,9 @@ def canonical(
         describe: what a pinned node computes: its native operator's name, and all the rest of it.
         by_position: tell inputs, outputs and symbolic sizes apart by their position instead of
             their name; equal hashes then mean the same function of inputs in that order.
+        names: for each symbol that is no input's size a name that tells what computes it.
     """
-    hasher = Hasher(graph, read, describe, by_position)
+    hasher = Hasher(graph, read, describe, by_position, names or {})
     for place, tensor in enumerate(graph.inputs):
         value = graph.views[tensor].value
         hasher.symbols |= {word for size in value.sizes for word in words(size)}
@@ -84,15 +87,10 @@ def _visit(hasher: Hasher, node: Node) -> None:
         if contents is not None:
             hasher.name(use.value, hasher.told(contents, use.value.dtype))
         else:
-            hasher.out.terms[use.value] = _typed(use.value, rule(hasher, node, number))
+            hasher.out.terms[use.value] = rule(hasher, node, number)
     if node.demanding or (node.fn == "gather" and not _finds(hasher, node)):
         hasher.out.fallible[hasher.term(node.results[0].value).digest] = node.fn
     _record(hasher, node)
-
-
-def _typed(value: Value, term: Term) -> Term:
-    """A term with its type, where it does not follow from an input: a number has none."""
-    return Term(digest(value.dtype, term.digest), term.names) if value.derived else term
 
 
 def _pinned(hasher: Hasher, node: Node) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import factorial, prod
 from typing import Any
@@ -68,7 +68,8 @@ class Canonical:
         terms: hash and axis names of each value.
         names: hash of each computed value, with the native name of the tensor, in graph order.
         opaque: native operators that were hashed as they are, without being understood.
-        assumed: what equal hashes take for granted beyond the order of sums.
+        assumed: what equal hashes take for granted beyond the order of sums, and a hash of what is
+            taken for something else: two models for which it is equal need not assume it.
         fallible: hashes of what may fail at run time, whether or not an output depends on it, with
             the native operators.
     """
@@ -77,7 +78,7 @@ class Canonical:
     terms: dict[Value, Term] = field(default_factory=dict[Value, Term])
     names: dict[Digest, str] = field(default_factory=dict[Digest, str])
     opaque: list[str] = field(default_factory=list[str])
-    assumed: dict[str, None] = field(default_factory=dict[str, None])
+    assumed: dict[str, Digest] = field(default_factory=dict[str, Digest])
     fallible: dict[Digest, str] = field(default_factory=dict[Digest, str])
 
 
@@ -92,6 +93,11 @@ def digest(*parts: object) -> Digest:
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
+def scalar(number: float, dtype: str) -> Digest:
+    """The hash of a float, a constant or an attribute."""
+    return digest("scalar", dtype, number)
+
+
 class Hasher:
     """Gives each value of one graph its term."""
 
@@ -101,19 +107,21 @@ class Hasher:
         read: ReadConstant,
         describe: Describe,
         by_position: bool,
+        names: Mapping[str, str],
     ) -> None:
         self.graph, self.read, self._describe = graph, read, describe
         self.by_position = by_position
-        self._places = _places(graph) if by_position else {}
+        self._places = {**names, **(_places(graph) if by_position else {})}
         self.out = Canonical()
         self.symbols: set[str] = set()
         self._chains: dict[Value, tuple[Value, tuple[int, ...], tuple[Digest, ...]]] = {}
         self._bytes: dict[tuple[Value, tuple[int, ...]], Digest] = {}
 
-    def described(self, node: Node) -> tuple[str, Hashable]:
+    def described(self, node: Node) -> tuple[str, object]:
         """The native operator of a node, and what it computes."""
         if node.natives[0] is not None:
-            return self._describe(node)
+            operator, what = self._describe(node)
+            return operator, self._named(what)
         # A reshape within a native node, of sizes that fit no common factors.
         return "reshape", tuple(self.sizes(use.value) for use in node.results)
 
@@ -143,8 +151,8 @@ class Hasher:
         if (integers := self.integers(value)) is not None:
             return self.told(integers, value.dtype)
         if not order and (number := self.number(value)) is not None:
-            # A scalar is its number: epsilon may be an attribute or a constant.
-            return digest("scalar", number)
+            # Epsilon may be an attribute or a constant.
+            return scalar(number, value.dtype)
         return digest(self.elements(value, order), [str(value.sizes[axis]) for axis in order])
 
     def integers(self, value: Value) -> tuple[Size, ...] | None:
@@ -214,7 +222,8 @@ class Hasher:
         place = {index: axis for axis, index in enumerate(result.indices)}
         moved = tuple(place[use.indices[axis]] for axis in axes)
         if node.fn == "scale":
-            step = digest("mul", (), [digest("scalar", float(str(node.attrs[0])))])
+            factor = scalar(float(str(node.attrs[0])), result.value.dtype)
+            step = digest("mul", (), [factor])
         elif node.fn in _COMMUTATIVE:
             others = sorted(self.term(value).digest for _, value in scalars)
             step = digest(node.fn, node.attrs, others)

@@ -140,7 +140,7 @@ class ExportedModel:
             values,
             steps,
             tuple(canonical.opaque),
-            tuple(canonical.assumed),
+            canonical.assumed,
             canonical.fallible,
         )
 

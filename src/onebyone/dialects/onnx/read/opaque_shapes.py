@@ -30,9 +30,24 @@ def _range(reader: Reader, node: ir.Node) -> Shape | None:
     start, limit, delta = (reader.contents.get(value) for value in node.inputs)
     if start != (Size(0),) or delta != (Size(1),) or limit is None:
         return None
-    # A symbol is no negative number; an expression may be one.
-    single = limit[0].coefficient > 0 and all(map(is_name, limit[0].symbols))
-    return (limit[0],) if single else None
+    return (limit[0],) if _is_positive(limit[0]) else None
+
+
+def _filled(reader: Reader, node: ir.Node) -> Shape | None:
+    shape = reader.contents.get(node.inputs[0])
+    return shape if shape is not None and all(_is_positive(size) for size in shape) else None
+
+
+def _is_positive(size: Size) -> bool:
+    """A name is at least 1; an expression of names may be anything."""
+    return size.coefficient > 0 and all(map(is_name, size.symbols))
+
+
+def _tiled(reader: Reader, node: ir.Node) -> Shape | None:
+    shape, counts = reader.shape(node.inputs[0]), reader.contents.get(node.inputs[1])
+    if shape is None or counts is None or len(counts) != len(shape):
+        return None
+    return tuple(a * b for a, b in zip(shape, counts, strict=True))
 
 
 def _gathered(reader: Reader, node: ir.Node) -> Shape | None:
@@ -47,7 +62,9 @@ def _gathered_rows(reader: Reader, node: ir.Node) -> Shape | None:
 
 
 _RULES: dict[Key, Callable[[Reader, ir.Node], Shape | None]] = {
+    ("", "ConstantOfShape"): _filled,
     ("", "GatherElements"): _gathered,
     ("", "GatherND"): _gathered_rows,
     ("", "Range"): _range,
+    ("", "Tile"): _tiled,
 }

@@ -76,6 +76,8 @@ def pointwise(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
         return _UNKNOWN
     if "axis" in given or "broadcast" in given:
         return Unknown(f"{node.op_type} with the broadcasting of opset 6")
+    if node.op_type == "PRelu" and reader.opset < 7:
+        return Unknown("PRelu of opset 6, with a slope for each channel")
     key = key_of(node)
     if key == (_MICROSOFT, "FastGelu") and len([v for v in node.inputs if v is not None]) > 1:
         return Unknown("FastGelu with a bias")

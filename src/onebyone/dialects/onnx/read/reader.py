@@ -165,7 +165,8 @@ class Reader:
             return self._body(node)
         if nested_graphs(node):
             return Reading(Unknown(f"the body of {node.op_type} is left as it is"))
-        integral = all(self.contents.get(v) is not None for v in node.outputs)
+        known = [self.contents.sizes(value) for value in node.outputs]
+        integral = all(contents is not None and contents.ndim <= 1 for contents in known)
         if integral and node.op_type not in ("Shape", "Size"):
             return Reading(Unknown("shape arithmetic"))
         handler = self._table.get(key_of(node))

@@ -56,9 +56,11 @@ class Evaluator:
         return self._found[value]
 
     def get(self, value: ir.Value | None) -> Contents | None:
-        """The contents of a scalar or vector, or None where they are not sizes."""
+        """The contents of a tensor of at most one axis, or None where they are not sizes."""
         found = self.sizes(value)
-        return None if found is None or found.ndim > 1 else tuple(found.reshape(-1))
+        if found is None or sum(count != 1 for count in found.shape) > 1:
+            return None
+        return tuple(found.reshape(-1))
 
     def copy(self, source: ir.Value, target: ir.Value) -> None:
         """Let a tensor hold what another holds."""

@@ -74,7 +74,7 @@ class OnnxModel:
             values,
             steps,
             tuple(canonical.opaque),
-            tuple(canonical.assumed),
+            canonical.assumed,
             canonical.fallible,
         )
 
