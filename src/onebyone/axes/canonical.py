@@ -12,9 +12,12 @@ Constants are hashed as raw bytes, their axes in canonical order. Linear time, n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from onebyone.axes.graph import AxisGraph, Node, Use
 from onebyone.axes.positional import Kind, Tensor
 from onebyone.axes.primitives import PRIMITIVES
+from onebyone.axes.sizes import product, words
 from onebyone.axes.terms import (
     Canonical,
     Describe,
@@ -23,7 +26,6 @@ from onebyone.axes.terms import (
     ReadConstant,
     digest,
     given,
-    words,
 )
 from onebyone.identity import Geometry
 
@@ -34,6 +36,7 @@ def canonical(
     describe: Describe,
     *,
     by_position: bool = False,
+    names: Mapping[str, str] | None = None,
 ) -> Canonical:
     """Hash a graph.
 
@@ -43,13 +46,15 @@ def canonical(
         describe: what a pinned node computes: its native operator's name, and all the rest of it.
         by_position: tell inputs, outputs and symbolic sizes apart by their position instead of
             their name; equal hashes then mean the same function of inputs in that order.
+        names: for each symbol that is no input's size a name that tells what computes it.
     """
-    hasher = Hasher(graph, read, describe, by_position)
+    hasher = Hasher(graph, read, describe, by_position, names or {})
     for place, tensor in enumerate(graph.inputs):
         value = graph.views[tensor].value
         hasher.symbols |= {word for size in value.sizes for word in words(size)}
         name = "" if by_position else tensor.name
-        head = digest("input", place, name, value.dtype, hasher.sizes(value))
+        shape = None if tensor.shape is None else hasher.named(tensor.shape)
+        head = digest("input", place, name, value.dtype, shape)
         hasher.name(value, head)
     for node in graph.nodes:
         _visit(hasher, node)
@@ -80,25 +85,41 @@ def _visit(hasher: Hasher, node: Node) -> None:
     for number, use in enumerate(node.results):
         contents = hasher.contents(use)
         if contents is not None:
-            hasher.name(use.value, hasher.told(contents))
+            hasher.name(use.value, hasher.told(contents, use.value.dtype))
         else:
             hasher.out.terms[use.value] = rule(hasher, node, number)
+    if node.demanding or (node.fn == "gather" and not _finds(hasher, node)):
+        hasher.out.fallible[hasher.term(node.results[0].value).digest] = node.fn
     _record(hasher, node)
 
 
 def _pinned(hasher: Hasher, node: Node) -> None:
     window = next((a for a in node.attrs if isinstance(a, Geometry)), None)
     operator, what = hasher.described(node) if window is None else ("convolution", window)
-    if node.kind is Kind.OPAQUE and any(u.value.tensor.contents is None for u in node.results):
-        hasher.out.opaque.append(operator)
     head = digest((operator, what), *(hasher.placed(use) for use in given(node.operands)))
+    # Arithmetic with sizes that are known never fails.
+    computes = any(use.value.tensor.contents is None for use in node.results)
+    if node.kind is not Kind.SIZES and computes:
+        hasher.out.fallible[head] = operator
+        if node.kind is Kind.OPAQUE:
+            hasher.out.opaque.append(operator)
     for number, use in enumerate(node.results):
         contents = hasher.contents(use)
         if contents is not None:
-            hasher.name(use.value, hasher.told(contents))
+            hasher.name(use.value, hasher.told(contents, use.value.dtype))
         else:
             hasher.name(use.value, digest(head, number))
     _record(hasher, node)
+
+
+def _finds(hasher: Hasher, node: Node) -> bool:
+    """Whether a gather finds all that it looks for, whatever the inputs are."""
+    picked = node.operands[1]
+    contents = None if picked is None else picked.value.tensor.contents
+    size = product([node.sizes[index] for group in node.axis_in[0] for index in group]).known
+    most = 1 if size is None else size
+    places = [] if contents is None else [place.known for place in contents]
+    return bool(places) and all(p is not None and -most <= p < most for p in places)
 
 
 def _record(hasher: Hasher, node: Node) -> None:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onebyone.axes.sizes import Size
+from onebyone.axes.sizes import Size, unlimited
 
 
 class Dims:
     """A growing set of dims; a dim is an integer handle.
 
     An *atom* is the representative of a class that has not been split.
+
+    Attributes:
+        assumed: how often sizes were made one that are equal only where an operator succeeds.
     """
 
     def __init__(self) -> None:
         self._parent: list[int] = []
         self._size: list[Size] = []
         self._factors: list[tuple[int, int] | None] = []
+        self.assumed = 0
 
     def new(self, size: Size) -> int:
         """A fresh dim of ``size``, related to no other."""
@@ -46,8 +50,13 @@ class Dims:
                 stack += (factors[1], factors[0])
         return atoms
 
-    def align(self, left: Sequence[int], right: Sequence[int]) -> bool:
+    def align(self, left: Sequence[int], right: Sequence[int], *, demand: bool = False) -> bool:
         """Make two row-major lists the same list of atoms, by splitting and by unifying.
+
+        Args:
+            left: dims.
+            right: dims.
+            demand: whether an operator demands that they are equal, as far as symbols go.
 
         Returns:
             False where they have no common refinement, such as 6 x 4 against 4 x 6. Splits made
@@ -68,6 +77,12 @@ class Dims:
             size_one, size_two = self._size[one], self._size[two]
             if size_one == size_two:
                 self._parent[one] = two
+            elif demand and unlimited(size_one) == size_two:
+                self._parent[one] = two
+                self.assumed += 1
+            elif demand and size_one == unlimited(size_two):
+                self._parent[two] = one
+                self.assumed += 1
             elif (rest := size_one.divided_by(size_two)) is not None:
                 self._split(one, size_two, rest)
                 a.append(one)

@@ -38,12 +38,14 @@ class Factor:
         dims: all dims, split and unified as far as the operations so far demand.
         positions: for each tensor the dims of each position, row-major.
         opaque: why an operation is not understood, by its ``id``.
+        demanding: operations that fail unless two sizes are equal, by their ``id``.
     """
 
     def __init__(self) -> None:
         self.dims = Dims()
         self.positions: dict[Tensor, list[list[int]]] = {}
         self.opaque: dict[int, str] = {}
+        self.demanding: set[int] = set()
 
     def define(self, tensor: Tensor) -> list[list[int]]:
         """The dims of a tensor, fresh ones where it is new."""
@@ -55,6 +57,7 @@ class Factor:
 
     def visit(self, operation: Operation) -> None:
         """Take in the next operation: split and unify dims until its labels fit."""
+        assumed = self.dims.assumed
         for tensor in operation.inputs:
             if tensor is not None:
                 self.define(tensor)
@@ -81,6 +84,8 @@ class Factor:
             self.opaque[id(operation)] = "axes of its operands do not fit each other"
         for tensor in operation.outputs:
             self.define(tensor)
+        if self.dims.assumed > assumed:
+            self.demanding.add(id(operation))
 
     def _unify(self, operation: Operation, meaning: Apply) -> bool:
         labels: dict[str, list[int]] = {}
@@ -116,7 +121,7 @@ class Factor:
                     if label not in labels:
                         labels[label] = self._fresh(meaning.sizes[label])
                     parts += labels[label]
-                fits = self.dims.align(parts, dims) and fits
+                fits = self.dims.align(parts, dims, demand=True) and fits
         return fits
 
     def _fresh(self, size: Size) -> list[int]:

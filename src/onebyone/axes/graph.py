@@ -81,6 +81,7 @@ class Node:
         stays: True where no dialect can write it in other forms than those that it came with.
         reason: for OPAQUE, why it was not understood.
         calls: the calls in whose bodies its natives stand, outermost first.
+        demanding: True where it fails unless two sizes are equal that have different symbols.
     """
 
     number: int
@@ -100,6 +101,7 @@ class Node:
     stays: bool = False
     reason: str = ""
     calls: tuple[Call, ...] = ()
+    demanding: bool = False
 
     @property
     def summed(self) -> tuple[int, ...]:

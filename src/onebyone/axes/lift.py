@@ -157,6 +157,7 @@ class _Bind:
             natives=(operation.native,),
             stays=meaning.stays,
             calls=operation.calls,
+            demanding=id(operation) in self.factored.demanding,
         )
         for tensor, positions in zip(operation.outputs, meaning.results, strict=True):
             value = self._value(tensor, node)

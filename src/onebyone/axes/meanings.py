@@ -11,7 +11,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onebyone.axes.positional import Apply, Kind, Meaning, Position, Tensor, Unknown
-from onebyone.axes.sizes import ONE, Size, product
+from onebyone.axes.sizes import ONE, Size, product, unlimited
 from onebyone.identity import Case, Geometry, Refusal, classify
 
 # The labels of each position of one operand or result.
@@ -37,21 +37,39 @@ def aligned(ranks: Sequence[int | None]) -> tuple[Positions | None, ...]:
     return tuple(None if rank is None else axis_labels(top)[top - rank :] for rank in ranks)
 
 
-def label_shape(meaning: Apply, inputs: Sequence[Tensor | None], number: int) -> Shape | None:
-    """The shape of result ``number``, from the sizes of the labels of its positions."""
+def label_shape(
+    meaning: Apply, inputs: Sequence[Tensor | None], number: int, *, exact: bool = False
+) -> Shape | None:
+    """The shape of result ``number``, from the sizes of the labels of its positions.
+
+    Of two symbols that meet one may be 1 at run time: the first is taken, or, where it must be
+    ``exact``, a symbol for the larger of them.
+    """
     sizes: dict[str, Size] = dict(meaning.sizes)
     for tensor, positions in zip(inputs, meaning.operands, strict=False):
         if tensor is None or positions is None or tensor.shape is None:
             continue
         for position, size in zip(positions, tensor.shape, strict=True):
-            if len(position) == 1 and sizes.get(position[0], ONE).is_one:
-                sizes[position[0]] = size
+            if len(position) == 1:
+                before = sizes.get(position[0], ONE)
+                if before.is_one:
+                    sizes[position[0]] = size
+                elif exact and not size.is_one and size != before:
+                    sizes[position[0]] = _broadcast(before, size)
     if number >= len(meaning.results):
         return None
     return tuple(
         product([sizes.get(label, ONE) for label in position])
         for position in meaning.results[number]
     )
+
+
+def _broadcast(a: Size, b: Size) -> Size:
+    """The size of two that broadcast, at least one of which is a symbol."""
+    for size, other in ((a, b), (b, a)):
+        if size.known is not None or size == unlimited(other):
+            return size
+    return Size(1, ("broadcast(" + ",".join(sorted((str(a), str(b)))) + ")",))
 
 
 def pinned(meaning: Apply, count: int) -> Apply:

@@ -15,7 +15,7 @@ import numpy as np
 from onebyone.axes.graph import Node, Use, Value
 from onebyone.axes.positional import Kind
 from onebyone.axes.sizes import Size, product
-from onebyone.axes.terms import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest, given
+from onebyone.axes.terms import IDENTITIES_OF_NOTHING, Bound, Hasher, Term, digest, given, scalar
 
 # Over several axes they are what they are over one after the other.
 _NESTING = frozenset({"all", "any", "max", "mean", "min", "prod", "sum"})
@@ -53,7 +53,7 @@ def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
     operands = [hasher.bound(use) for use in node.operands if use is not None]
     absent = tuple(n for n, use in enumerate(given(node.operands)) if use is None)
     if node.fn == "scale":
-        factor = digest("scalar", float(str(node.attrs[0])))
+        factor = scalar(float(str(node.attrs[0])), node.results[0].value.dtype)
         return hasher.combine("mul", [*operands, Bound(Term(factor, ()), ())], result)
     # An attribute changes the function: its meaning is another, unless a rule above reads it.
     known = None if node.attrs else _plain(hasher, node, operands, result)
@@ -121,8 +121,9 @@ def _masked(hasher: Hasher, use: Use | None) -> Bound | None:
     dtype = np.float32 if use.value.dtype == "float" else np.dtype(use.value.dtype)
     if number != float(np.finfo(dtype).min):
         return None
-    hasher.out.assumed["no row of an attention mask is masked completely"] = None
-    return Bound(Term(digest("scalar", -np.inf), ()), ())
+    text = "no row of an attention mask is masked completely"
+    hasher.out.assumed[text] = digest(hasher.out.assumed.get(text), use.value.dtype, number)
+    return Bound(Term(scalar(-np.inf, use.value.dtype), ()), ())
 
 
 def _aligned_bound(hasher: Hasher, bound: Bound, result: tuple[int, ...]) -> Term:
@@ -311,7 +312,8 @@ def _norm(hasher: Hasher, node: Node, number: int) -> Term:
     if shift is not None and _is_zero(hasher, shift):
         parameters[1] = None
     rest = tuple(i for i in every if i not in node.along)
-    epsilon = Bound(Term(digest("scalar", float(str(node.attrs[0]))), ()), ())
+    added = scalar(float(str(node.attrs[0])), node.results[0].value.dtype)
+    epsilon = Bound(Term(added, ()), ())
 
     def step(fn: str, *operands: Bound) -> Bound:
         return Bound(hasher.combine(fn, operands, every), every)

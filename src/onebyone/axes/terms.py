@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import factorial, prod
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 
 from onebyone.axes.graph import AxisGraph, Node, Order, Use, Value, order_of
 from onebyone.axes.positional import Tensor
-from onebyone.axes.sizes import Size, product
+from onebyone.axes.sizes import Size, product, renamed, words
 
 Digest = str
 ReadConstant = Callable[[Tensor], np.ndarray[Any, Any]]
@@ -69,24 +68,18 @@ class Canonical:
         terms: hash and axis names of each value.
         names: hash of each computed value, with the native name of the tensor, in graph order.
         opaque: native operators that were hashed as they are, without being understood.
-        assumed: what equal hashes take for granted beyond the order of sums.
+        assumed: what equal hashes take for granted beyond the order of sums, and a hash of what is
+            taken for something else: two models for which it is equal need not assume it.
+        fallible: hashes of what may fail at run time, whether or not an output depends on it, with
+            the native operators.
     """
 
     outputs: tuple[Digest, ...] = ()
     terms: dict[Value, Term] = field(default_factory=dict[Value, Term])
     names: dict[Digest, str] = field(default_factory=dict[Digest, str])
     opaque: list[str] = field(default_factory=list[str])
-    assumed: dict[str, None] = field(default_factory=dict[str, None])
-
-
-def words(size: Size) -> list[str]:
-    """The symbols that a size is made of, those within expressions too."""
-    return [
-        word
-        for symbol in size.symbols
-        for word in re.split(r"[][:()+*/ -]+", symbol)
-        if word and not word.isdigit()
-    ]
+    assumed: dict[str, Digest] = field(default_factory=dict[str, Digest])
+    fallible: dict[Digest, str] = field(default_factory=dict[Digest, str])
 
 
 def given(operands: Sequence[Use | None]) -> Sequence[Use | None]:
@@ -100,6 +93,11 @@ def digest(*parts: object) -> Digest:
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
+def scalar(number: float, dtype: str) -> Digest:
+    """The hash of a float, a constant or an attribute."""
+    return digest("scalar", dtype, number)
+
+
 class Hasher:
     """Gives each value of one graph its term."""
 
@@ -109,19 +107,21 @@ class Hasher:
         read: ReadConstant,
         describe: Describe,
         by_position: bool,
+        names: Mapping[str, str],
     ) -> None:
         self.graph, self.read, self._describe = graph, read, describe
         self.by_position = by_position
-        self._places = _places(graph) if by_position else {}
+        self._places = {**names, **(_places(graph) if by_position else {})}
         self.out = Canonical()
         self.symbols: set[str] = set()
         self._chains: dict[Value, tuple[Value, tuple[int, ...], tuple[Digest, ...]]] = {}
         self._bytes: dict[tuple[Value, tuple[int, ...]], Digest] = {}
 
-    def described(self, node: Node) -> tuple[str, Hashable]:
+    def described(self, node: Node) -> tuple[str, object]:
         """The native operator of a node, and what it computes."""
         if node.natives[0] is not None:
-            return self._describe(node)
+            operator, what = self._describe(node)
+            return operator, self._named(what)
         # A reshape within a native node, of sizes that fit no common factors.
         return "reshape", tuple(self.sizes(use.value) for use in node.results)
 
@@ -149,10 +149,10 @@ class Hasher:
     def constant(self, value: Value, order: tuple[int, ...]) -> Digest:
         """The hash of a constant's raw bytes with its axes in ``order``."""
         if (integers := self.integers(value)) is not None:
-            return self.told(integers)
+            return self.told(integers, value.dtype)
         if not order and (number := self.number(value)) is not None:
-            # A scalar is its number: epsilon may be an attribute or a constant.
-            return digest("scalar", number)
+            # Epsilon may be an attribute or a constant.
+            return scalar(number, value.dtype)
         return digest(self.elements(value, order), [str(value.sizes[axis]) for axis in order])
 
     def integers(self, value: Value) -> tuple[Size, ...] | None:
@@ -222,7 +222,8 @@ class Hasher:
         place = {index: axis for axis, index in enumerate(result.indices)}
         moved = tuple(place[use.indices[axis]] for axis in axes)
         if node.fn == "scale":
-            step = digest("mul", (), [digest("scalar", float(str(node.attrs[0])))])
+            factor = scalar(float(str(node.attrs[0])), result.value.dtype)
+            step = digest("mul", (), [factor])
         elif node.fn in _COMMUTATIVE:
             others = sorted(self.term(value).digest for _, value in scalars)
             step = digest(node.fn, node.attrs, others)
@@ -317,14 +318,16 @@ class Hasher:
         if use is None:
             return "absent"
         contents = self.contents(use)
+        sizes = [product([use.value.sizes[a] for a in group]) for group in use.form]
         if contents is not None:
-            return self.told(contents)
+            return digest(self.told(contents, use.value.dtype), self.named(sizes))
         if use.value.constant:
-            sizes = [str(product([use.value.sizes[a] for a in group])) for group in use.form]
-            return digest("constant", self.elements(use.value, order_of(use.form)), sizes)
+            return digest(
+                "constant", self.elements(use.value, order_of(use.form)), list(map(str, sizes))
+            )
         term = self.term(use.value)
         form = [[term.names[axis] for axis in group] for group in use.form]
-        return digest(term.digest, form)
+        return digest(term.digest, use.value.dtype, form)
 
     def contents(self, use: Use) -> tuple[Size, ...] | None:
         """The sizes that a tensor holds, where they follow from the shapes of the inputs.
@@ -339,11 +342,15 @@ class Hasher:
 
     def sizes(self, value: Value) -> tuple[str, ...]:
         """The sizes of a value's axes, symbols under their canonical names."""
-        return tuple(str(self._named(size)) for size in value.sizes)
+        return self.named(value.sizes)
 
-    def told(self, contents: Sequence[Size]) -> Digest:
+    def named(self, sizes: Sequence[Size]) -> tuple[str, ...]:
+        """Sizes in words, symbols under their canonical names."""
+        return tuple(str(self._named(size)) for size in sizes)
+
+    def told(self, contents: Sequence[Size], dtype: str) -> Digest:
         """The hash of a tensor that holds sizes, whatever computes them."""
-        return digest("sizes", *(str(self._named(size)) for size in contents))
+        return digest("sizes", dtype, self.named(contents))
 
     def _named(self, item: Any) -> Any:
         """Attributes with the symbols in them under their canonical names."""
@@ -351,11 +358,10 @@ class Hasher:
             return [self._named(part) for part in item]
         if not isinstance(item, Size) or not self._places:
             return item
-        return Size(item.coefficient, tuple(sorted(map(self._symbol, item.symbols))))
-
-    def _symbol(self, name: str) -> str:
-        """A symbol, or an expression of symbols, under its canonical name."""
-        return re.sub(r"[^\W\d]\w*", lambda m: self._places.get(m[0], m[0]), name)
+        return Size(
+            item.coefficient,
+            tuple(sorted(renamed(symbol, self._places) for symbol in item.symbols)),
+        )
 
 
 def _places(graph: AxisGraph) -> dict[str, str]:

@@ -38,14 +38,20 @@ def _compare(a: Model, b: Model, first: CanonicalForm, second: CanonicalForm) ->
         "values": [len(set(form.values.values())) for form in (first, second)],
         "values_in_both": shared,
         "taken_as_they_are": sorted({*first.opaque, *second.opaque}),
-        "assumed": sorted({*first.assumed, *second.assumed}),
+        "assumed": _assumed(first, second),
     }
     if not first.outputs:
         return Finding("structure", Verdict.UNDECIDED, "the models have no outputs", evidence)
     if first.outputs == second.outputs:
+        added = [op for key, op in second.fallible.items() if key not in first.fallible]
+        if added:
+            text = "the outputs have the same canonical form; the second model may fail where the "
+            text += f"first runs: it also computes {', '.join(sorted({*added}))}"
+            return Finding("structure", Verdict.UNDECIDED, text, evidence)
         text = f"{len(first.outputs)} outputs have the same canonical form, {shared} values in all"
-        assumed = ", ".join(evidence["assumed"])
-        text += f"; assumed: {assumed}" if assumed else ""
+        if evidence["assumed"]:
+            text += f"; only if {' and '.join(evidence['assumed'])}"
+            return Finding("structure", Verdict.UNDECIDED, text, evidence)
         return Finding("structure", Verdict.PROVED, text, evidence)
     names = [(p.name, q.name) for p, q in zip(a.inputs, b.inputs, strict=False)]
     where = locate.first_difference(
@@ -58,3 +64,9 @@ def _compare(a: Model, b: Model, first: CanonicalForm, second: CanonicalForm) ->
     if evidence["taken_as_they_are"]:
         text += f"; not understood: {', '.join(evidence['taken_as_they_are'])}"
     return Finding("structure", Verdict.UNDECIDED, text, evidence)
+
+
+def _assumed(first: CanonicalForm, second: CanonicalForm) -> list[str]:
+    """What must be so for equal hashes to mean the same, where the models are not written alike."""
+    both = {*first.assumed, *second.assumed}
+    return sorted(text for text in both if first.assumed.get(text) != second.assumed.get(text))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -103,14 +103,18 @@ class CanonicalForm:
         values: the hash behind each tensor's name; layout does not count.
         steps: the nodes of the main graph.
         opaque: operators that were taken as they are, layout included.
-        assumed: what equal hashes take for granted beyond the order of sums.
+        assumed: what equal hashes take for granted beyond the order of sums, and a hash of what is
+            taken for something else: two models for which it is equal need not assume it.
+        fallible: hashes of what may fail at run time, whether or not an output depends on it, with
+            the native operators.
     """
 
     outputs: tuple[str, ...]
     values: dict[str, str]
     steps: tuple[Step, ...]
     opaque: tuple[str, ...]
-    assumed: tuple[str, ...] = ()
+    assumed: Mapping[str, str] = field(default_factory=dict[str, str])
+    fallible: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 # Told of each step of a run, with the results of its node; None for an absent one.

@@ -192,7 +192,9 @@ def pad(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:
         return Reading(Regroup(), "self")
     after = {axis: shape_of(fake(node))[axis] for axis in sorted(ends)}
     pairs = [ends[axis] for axis in after]
-    return Reading(mean.pad(source.ndim, after, pairs, mode, float(value)), "self")
+    # A whole number beyond 2 to the 53 is no float.
+    fill = float(value) if float(value) == value else value
+    return Reading(mean.pad(source.ndim, after, pairs, mode, fill), "self")
 
 
 def turn(reader: Reader, node: fx.Node, given: Arguments) -> Reading | Unknown:

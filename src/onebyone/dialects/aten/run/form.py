@@ -13,7 +13,8 @@ from torch.export import ExportedProgram
 from onebyone.axes.canonical import canonical, hashes_by_name
 from onebyone.axes.graph import Node
 from onebyone.axes.positional import Kind, Tensor
-from onebyone.axes.terms import Canonical
+from onebyone.axes.terms import Canonical, digest
+from onebyone.dialects.aten.read.reader import stored
 from onebyone.dialects.aten.read.table import functional, read
 from onebyone.dialects.aten.values import Native, arguments, fake, size_of, tags_of
 
@@ -34,7 +35,9 @@ def canonical_values(
     program: ExportedProgram, *, by_position: bool = True
 ) -> tuple[Canonical, dict[str, str]]:
     """The canonical form, and the hash behind every tensor's name, reshaped ones included."""
-    lifted = read(functional(program), fold=True)
+    program = functional(program)
+    lifted = read(program, fold=True)
+    names = _computed_sizes(program)
 
     def elements(tensor: Tensor) -> np.ndarray[Any, Any]:
         contents = lifted.reader.elements(tensor).detach().contiguous()
@@ -42,8 +45,39 @@ def canonical_values(
             return contents.view(torch.int16).numpy()
         return contents.numpy()
 
-    form = canonical(lifted.graph, elements, _describe, by_position=by_position)
+    form = canonical(lifted.graph, elements, _describe, by_position=by_position, names=names)
     return form, hashes_by_name(lifted.graph, form)
+
+
+def _computed_sizes(program: ExportedProgram) -> dict[str, str]:
+    """A name for each size that depends on values: a hash of all that computes it.
+
+    PyTorch numbers them, and what one program calls ``u0`` is something else in another.
+    """
+    names: dict[str, str] = {}
+    made = [node for node in program.graph.nodes if node.meta.get("unbacked_bindings")]
+    hashes: dict[fx.Node, str] = {}
+    for node in program.graph.nodes if made else ():
+        hashes[node] = _provenance(program, node, hashes)
+    for node in made:
+        for symbol, path in node.meta["unbacked_bindings"].items():
+            names[str(symbol)] = "u" + digest(hashes[node], str(path))
+    return names
+
+
+def _provenance(program: ExportedProgram, node: fx.Node, known: dict[fx.Node, str]) -> str:
+    """A hash of a call and of all that it reads, layout included."""
+    if node.op == "placeholder":
+        signature = program.graph_signature
+        targets = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        targets |= signature.inputs_to_lifted_tensor_constants
+        if node.name not in targets:
+            return digest("input", list(signature.user_inputs).index(node.name))
+        elements = stored(program, targets[node.name]).detach().contiguous()
+        raw = elements.reshape(-1).view(torch.uint8).numpy().tobytes()
+        return digest(str(elements.dtype), tuple(elements.shape), raw)
+    call: Any = fx.map_arg((node.args, node.kwargs), lambda source: known[source])
+    return digest(str(node.target), call)
 
 
 def _describe(node: Node) -> tuple[str, Hashable]:
@@ -70,7 +104,9 @@ def _told(value: object, tensors: list[fx.Node]) -> Hashable:
         return ("list", *(_told(item, tensors) for item in value))
     if not isinstance(value, fx.Node):
         return repr(value)
-    return str(size_of(fake(value))) if _is_size(value) else ("operand", tensors.index(value))
+    if _is_size(value):
+        return size_of(fake(value))
+    return ("operand", tensors.index(value))
 
 
 def _is_size(node: fx.Node) -> bool:

@@ -139,7 +139,12 @@ class ExportedModel:
         nodes = (n for n in self.program.graph.nodes if n.op == "call_function")
         steps = tuple(step(n) for n in nodes if op_name(n) != "getitem")
         return CanonicalForm(
-            canonical.outputs, values, steps, tuple(canonical.opaque), tuple(canonical.assumed)
+            canonical.outputs,
+            values,
+            steps,
+            tuple(canonical.opaque),
+            canonical.assumed,
+            canonical.fallible,
         )
 
     def index_bounds(self) -> dict[str, int]:

@@ -12,19 +12,22 @@ _MAX_LIST = 100_000
 _INTEGERS = (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
 
 
-def infer_shapes(model: onnx.ModelProto, *, strict: bool = False) -> onnx.ModelProto:
+def infer_shapes(
+    model: onnx.ModelProto, *, strict: bool = False, values: bool = True
+) -> onnx.ModelProto:
     """The model with the types and shapes that onnx infers, also through shape arithmetic.
 
     Args:
         model: without its large weights.
         strict: raise where an operator cannot be given the operands that it has.
+        values: follow shapes through arithmetic; onnx does so without overflow.
 
     Raises:
         Exception: onnx's own, of several types.
     """
     plain = onnx.shape_inference.infer_shapes(model, check_type=strict, strict_mode=strict)
     # The lists inside of functions are not shown, so they are not followed.
-    if model.functions or any(length > _MAX_LIST for length in _lists(plain.graph)):
+    if not values or model.functions or any(length > _MAX_LIST for length in _lists(plain.graph)):
         return plain
     return onnx.shape_inference.infer_shapes(
         model, check_type=strict, strict_mode=strict, data_prop=True

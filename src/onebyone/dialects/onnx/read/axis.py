@@ -10,12 +10,13 @@ import onnx_ir as ir
 from onebyone.axes import meanings
 from onebyone.axes import meanings_axis as mean
 from onebyone.axes.positional import Meaning, Operation, Regroup, Unknown
-from onebyone.axes.sizes import ONE, Size
+from onebyone.axes.sizes import ONE, Size, at_most, made_up, unlimited
 from onebyone.dialects.onnx.bodies import Key, key_of
 from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.layout import static_shape
 from onebyone.dialects.onnx.read.reader import Handler, Reader, Reading
-from onebyone.dialects.onnx.read.shape_values import Contents, minus
+from onebyone.dialects.onnx.read.shape_arithmetic import LARGEST, is_odd_slice, minus
+from onebyone.dialects.onnx.read.shape_values import Contents
 
 _UNKNOWN = Unknown("a shape is not known")
 
@@ -48,12 +49,13 @@ def slice_(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Readin
         if static is not None:
             size = static[axis]
         elif starts is not None and ends is not None and step is not None:
-            size = _sliced(shape[axis], starts[number], ends[number], step)
+            size = _sliced(shape[axis], starts[number], ends[number], step, strict=reader.strict)
         after[axis] = size or Size(1, (_unknown(node, shape[axis], starts, ends, number, step),))
     if all(after[a] == shape[a] and step == 1 for a, step in zip(where, steps, strict=True)):
         return Reading(Regroup(), shape)
-    known = tuple(_clamped(e, shape[a]) for e, a in zip(ends or (), where, strict=False))
     strides = tuple(step for step in steps if step is not None)
+    bounded = zip(ends or (), where, strides, strict=False)
+    known = tuple(_clamped(e, shape[a]) if step > 0 else e for e, a, step in bounded)
     meaning = mean.slice_(len(shape), after, starts, known if ends else None, strides)
     return meanings.pinned(meaning, len(node.inputs))
 
@@ -71,7 +73,9 @@ def _unknown(
     So it is the same whatever the layout of the data, and whatever the name of the result.
     """
     start, end = (
-        bounds[number] if bounds and number < len(bounds) else f"{bound and bound.name}.{number}"
+        bounds[number]
+        if bounds and number < len(bounds)
+        else made_up(f"{bound and bound.name}.{number}")
         for bounds, bound in zip((starts, ends), [*node.inputs, None, None][1:3], strict=True)
     )
     return f"({size}[{start}:{end}:{step}])"
@@ -79,28 +83,37 @@ def _unknown(
 
 def _clamped(end: Size, size: Size) -> Size:
     """An end beyond the axis means the end of the axis, however it was written."""
-    if end.known is not None and end.known >= 2**31 - 1:
+    if end.known is not None and end.known >= LARGEST:
         return size
     if end.known is not None and size.known is not None:
         known = end.known + size.known if end.known < 0 else end.known
-        return Size(min(known, size.known))
+        return Size(max(min(known, size.known), 0))
     return end
 
 
-def _sliced(size: Size, start: Size, end: Size, step: int) -> Size | None:
-    """The length of a slice, None where it is not known."""
+def _sliced(size: Size, start: Size, end: Size, step: int, *, strict: bool) -> Size | None:
+    """The length of a slice, None where it is not known.
+
+    A symbol is taken for large enough, unless this is to be ``strict``: then it is at least 1.
+    """
     if size.known is not None and start.known is not None and end.known is not None:
+        if is_odd_slice(start.known, end.known, step, size.known):
+            return None
         count = len(range(*slice(start.known, end.known, step).indices(size.known)))
         return Size(count)
     if step != 1 or start.known is None or start.known < 0:
         return None
-    whole = end == size or (end.known is not None and end.known >= 2**31 - 1)
-    if whole:
+    most = 1 if strict else start.known + abs(end.coefficient)
+    whole = end == size or (end.known is not None and end.known >= LARGEST)
+    if whole and start.known <= most:
         return minus(size, start)
-    if size.symbols and end.known is not None and end.known < 0:
+    if size.symbols and end.known is not None and end.known < 0 and start.known - end.known <= most:
         return minus(size, Size(start.known - end.known))
     # An end that is another symbol, such as the sequence length within a longer table.
-    return minus(end, start) if end.symbols else None
+    if not strict:
+        return minus(end, start) if end.symbols else None
+    named = end.coefficient == 1 and len(end.symbols) == 1 and start.known == 0
+    return at_most(end, size.known) if named and size.known else None
 
 
 def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | list[Operation]:
@@ -112,12 +125,16 @@ def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | list[Op
     lengths = given.integers("split")
     if lengths is None and len(node.inputs) > 1 and node.inputs[1] is not None:
         lengths = reader.contents.integers(node.inputs[1])
+        if lengths is None:
+            return Unknown("Split into parts whose sizes are computed at run time")
     if lengths is None:
         total, count = shape[axis].known, len(node.outputs)
         if total is None:
             return Unknown("Split of an axis whose size is not known")
         each = -(-total // count)
         lengths = [min(each, total - i * each) for i in range(count)]
+    if min(lengths, default=0) < 0 or len(lengths) != len(node.outputs):
+        return Unknown("Split into other parts than it has results")
     filled = [number for number, length in enumerate(lengths) if length]
     if len(filled) == 1 and len(lengths) > 1:
         empty = (value for number, value in enumerate(node.outputs) if number not in filled)
@@ -235,7 +252,8 @@ def expand(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | Readin
     rank = max(len(shape), len(target))
     before = (ONE,) * (rank - len(shape)) + shape
     want = (ONE,) * (rank - len(target)) + tuple(target)
-    if any(not b.is_one and not a.is_one and a != b for a, b in zip(before, want, strict=True)):
+    pairs = zip(map(unlimited, before), want, strict=True)
+    if any(not b.is_one and not a.is_one and a != b for a, b in pairs):
         return Unknown("an expansion to a shape that is not known")
     after = tuple(a if b.is_one else b for a, b in zip(before, want, strict=True))
     meaning = mean.broadcast(shape, after)

@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from onebyone.axes.positional import Tensor
-from onebyone.axes.sizes import Size
+from onebyone.axes.sizes import Size, file_name
 from onebyone.dialects.onnx.bodies import ONNX_DOMAINS, Bodies, Body, graphs, same_definition
 from onebyone.dialects.onnx.files import infer
 
@@ -41,17 +41,25 @@ class Spelled:
 class Speller:
     """Spells out the calls of one model.
 
+    Args:
+        model: the model.
+        tensor: the tensor of a value.
+        arithmetic: believe onnx's arithmetic with shapes, which never overflows.
+
     Attributes:
         opsets: the version of each domain; what functions need is added to what the model has.
         nodes: all nodes made so far.
     """
 
-    def __init__(self, model: ir.Model, tensor: Callable[[ir.Value], Tensor]) -> None:
+    def __init__(
+        self, model: ir.Model, tensor: Callable[[ir.Value], Tensor], *, arithmetic: bool = True
+    ) -> None:
         self.opsets = dict(model.opset_imports)
         self.nodes: list[ir.Node] = []
         self._model = model
         self._bodies = Bodies(model)
         self._tensor = tensor
+        self._arithmetic = arithmetic
         self._names: set[str] | None = None
         self._within: list[ir.OperatorIdentifier] = []
 
@@ -160,7 +168,7 @@ class Speller:
         model = onnx.ModelProto(
             ir_version=10, graph=graph, opset_import=opsets, functions=functions
         )
-        inferred = infer.infer_shapes(model).graph
+        inferred = infer.infer_shapes(model, values=self._arithmetic).graph
         del inferred.initializer[:]
         result = ir.from_proto(inferred)
         for node in result:
@@ -219,4 +227,5 @@ def _ill_typed(graph: ir.Graph, opset: int) -> ir.Node | None:
 def _dimension(size: Size) -> int | str | None:
     if size.known is not None:
         return size.known
-    return size.symbols[0] if size.coefficient == 1 and len(size.symbols) == 1 else None
+    single = size.coefficient == 1 and len(size.symbols) == 1
+    return file_name(size.symbols[0]) if single else None

@@ -39,6 +39,11 @@ def gemm(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | list[Ope
     shape = label_shape(plain, factors, 0)
     assert shape is not None
     unused = bias is not None and beta == 0.0 and reader.tensor(bias).constant
+    # What is not added must fit all the same.
+    unused = unused and all(
+        size in (ONE, whole)
+        for size, whole in zip((bias_shape or ())[::-1], shape[::-1], strict=False)
+    )
     if bias is None or bias_shape is None or unused:
         if alpha == 1.0 and len(node.inputs) < 3:
             return plain

@@ -76,6 +76,8 @@ def pointwise(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
         return _UNKNOWN
     if "axis" in given or "broadcast" in given:
         return Unknown(f"{node.op_type} with the broadcasting of opset 6")
+    if node.op_type == "PRelu" and reader.opset < 7:
+        return Unknown("PRelu of opset 6, with a slope for each channel")
     key = key_of(node)
     if key == (_MICROSOFT, "FastGelu") and len([v for v in node.inputs if v is not None]) > 1:
         return Unknown("FastGelu with a bias")
@@ -93,8 +95,8 @@ def dropout(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
     """At inference Dropout is the identity."""
     training = node.inputs[2] if len(node.inputs) > 2 else None
     if training is not None:
-        tensor = ir.convenience.get_const_tensor(training)
-        if tensor is None or bool(tensor.numpy()):
+        trains = reader.elements(training)
+        if trains is None or bool(trains):
             return Unknown("Dropout in training mode")
     shape = reader.shape(node.inputs[0])
     if shape is None or any(v.uses() for v in node.outputs[1:]):

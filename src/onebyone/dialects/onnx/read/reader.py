@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from onebyone.axes.meanings import is_described, label_shape
@@ -21,11 +23,12 @@ from onebyone.axes.positional import (
     Tensor,
     Unknown,
 )
-from onebyone.axes.sizes import Size
+from onebyone.axes.sizes import Size, declared, made_up
 from onebyone.dialects.onnx.bodies import Key, key_of
 from onebyone.dialects.onnx.read.attributes import Attributes
 from onebyone.dialects.onnx.read.bodies import Speller
 from onebyone.dialects.onnx.read.fold import Folder
+from onebyone.dialects.onnx.read.opaque_shapes import opaque_shape
 from onebyone.dialects.onnx.read.shape_values import Evaluator
 
 Shape = tuple[Size, ...]
@@ -46,7 +49,12 @@ class Reader:
     """Reads one graph; knows the shape, the type and the contents of its tensors."""
 
     def __init__(
-        self, model: ir.Model, table: Mapping[Key, Handler], *, fold: bool = False
+        self,
+        model: ir.Model,
+        table: Mapping[Key, Handler],
+        *,
+        fold: bool = False,
+        strict: bool = False,
     ) -> None:
         self.graph = model.graph
         self.opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 1))
@@ -56,15 +64,24 @@ class Reader:
         self.overridable = (model.ir_version or 4) >= 4
         self.folder = Folder(self.opset) if fold else None
         self.tensors: dict[ir.Value, Tensor] = {}
-        self.contents = Evaluator(self.shape)
-        self.speller = Speller(model, self.tensor)
+        shapes = [_declared_shape(value) or () for value in model.graph.inputs]
+        symbols = [Counter(s for size in shape for s in size.symbols) for shape in shapes]
+        self.contents = Evaluator(self.shape, self.is_given, inputs=symbols if strict else None)
+        self.speller = Speller(model, self.tensor, arithmetic=not strict)
         self._table = table
+        self.strict = strict
+
+    def is_given(self, value: ir.Value) -> bool:
+        """Whether a caller may set a value, whatever default it has."""
+        return value.is_graph_input() and (
+            self.overridable or ir.convenience.get_const_tensor(value) is None
+        )
 
     def tensor(self, value: ir.Value) -> Tensor:
         """The positional tensor of an ONNX value."""
         if value not in self.tensors:
             constant = ir.convenience.get_const_tensor(value)
-            is_input = value.is_graph_input() and (self.overridable or constant is None)
+            is_input = self.is_given(value)
             known = constant is not None and not is_input
             own = None
             if constant is not None and known:
@@ -73,7 +90,7 @@ class Reader:
                 key=value,
                 # A graph output may be declared with symbols and yet be a constant.
                 shape=own or _static_shape(value) or _declared_shape(value),
-                dtype=value.dtype.name.lower() if value.dtype is not None else "",
+                dtype=_dtype(value),
                 constant=known or (self.folder is not None and self.folder.knows(value)),
                 name=value.name or "",
                 contents=None if is_input else self.contents.get(value),
@@ -124,7 +141,7 @@ class Reader:
             self.tensors[value] = Tensor(
                 key=value,
                 shape=self._result_shape(node, value, reading),
-                dtype=value.dtype.name.lower() if value.dtype is not None else "",
+                dtype=_dtype(value) or self._first_dtype(node, meaning),
                 name=value.name or "",
                 contents=self.contents.get(value),
             )
@@ -136,14 +153,20 @@ class Reader:
             outputs = [self.tensors[v] for v in used]
         return [Operation(node, meaning, (*inputs, *outer), tuple(outputs))]
 
+    def _first_dtype(self, node: ir.Node, meaning: Meaning) -> str:
+        """The type of the first operand, where onnx does not know the operator and a row does."""
+        first = node.inputs[0] if node.inputs else None
+        if first is None or isinstance(meaning, Unknown) or onnx.defs.has(*key_of(node)[::-1]):
+            return ""
+        return self.tensor(first).dtype
+
     def _meaning(self, node: ir.Node) -> Reading | list[Operation]:
         if self.speller.is_local(node):
             return self._body(node)
         if nested_graphs(node):
             return Reading(Unknown(f"the body of {node.op_type} is left as it is"))
-        integral = all(
-            self.contents.get(v) is not None and len(self.shape(v) or ()) <= 1 for v in node.outputs
-        )
+        known = [self.contents.sizes(value) for value in node.outputs]
+        integral = all(contents is not None and contents.ndim <= 1 for contents in known)
         if integral and node.op_type not in ("Shape", "Size"):
             return Reading(Unknown("shape arithmetic"))
         handler = self._table.get(key_of(node))
@@ -180,7 +203,7 @@ class Reader:
         if any(t.shape is None or any(s.coefficient <= 0 for s in t.shape) for t in sources):
             return Reading(Unknown(f"the shape of what {node.op_type} yields is not known"))
         for value, inner in spelled.outputs:
-            self.contents.put(value, self.contents.get(inner))
+            self.contents.copy(inner, value)
             if self.folder is not None:
                 self.folder.copy(inner, value)
             self.tensors[value] = replace(self.tensor(inner), key=value, name=value.name or "")
@@ -205,23 +228,31 @@ class Reader:
         return self.tensors[value]
 
     def _result_shape(self, node: ir.Node, value: ir.Value, reading: Reading) -> Shape | None:
+        contents = self.contents.sizes(value)
+        if contents is not None:
+            return tuple(Size(count) for count in contents.shape)
         static = _static_shape(value)
         if static is not None:
             return static
         meaning = reading.meaning
-        contents = self.contents.get(value)
-        if contents is not None and value.shape is not None and len(value.shape) == 1:
-            return (Size(len(contents)),)
         if isinstance(meaning, Apply):
             inputs = [None if v is None else self.tensor(v) for v in node.inputs]
-            return label_shape(meaning, inputs, node.outputs.index(value))
+            return label_shape(meaning, inputs, node.outputs.index(value), exact=self.strict)
         if isinstance(meaning, Unknown):
-            return reading.shape or _declared_shape(value)
+            number = node.outputs.index(value)
+            return reading.shape or opaque_shape(self, node, number) or _declared_shape(value)
         if isinstance(meaning, Regroup):
             return reading.shape
         source = self.shape(node.inputs[0])
         assert source is not None
         return tuple(source[position] for position in meaning.order)
+
+
+def _dtype(value: ir.Value) -> str:
+    """The name of the element type; of what is no tensor the whole type."""
+    if value.type is not None and not isinstance(value.type, ir.TensorType):
+        return str(value.type)
+    return value.dtype.name.lower() if value.dtype is not None else ""
 
 
 def _static_shape(value: ir.Value) -> Shape | None:
@@ -244,9 +275,9 @@ def _declared_shape(value: ir.Value) -> Shape | None:
         if isinstance(dim, int) and dim >= 0:
             found.append(Size(dim))
         elif is_symbol(dim):
-            found.append(Size(1, (str(dim),)))
+            found.append(Size(1, (declared(str(dim)),)))
         else:
-            found.append(Size(1, (f"{value.name}.{position}",)))
+            found.append(Size(1, (made_up(f"{value.name}.{position}"),)))
     return tuple(found)
 
 

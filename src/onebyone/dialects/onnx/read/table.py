@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from onebyone.axes.graph import AxisGraph
 from onebyone.axes.lift import lift
+from onebyone.axes.sizes import is_made_up
 from onebyone.dialects.onnx.bodies import Key
 from onebyone.dialects.onnx.files import infer
 from onebyone.dialects.onnx.files.save import skeleton
@@ -33,23 +34,63 @@ class Lifted:
     reader: Reader
 
 
-def read(model: ir.Model, *, fold: bool = False) -> Lifted:
+def read(model: ir.Model, *, fold: bool = False, strict: bool = False) -> Lifted:
     """Lift a model. Adds inferred shapes to its values, and changes nothing else of it.
 
     Args:
         model: the model.
         fold: take what depends on constants alone for a constant.
+        strict: believe nothing that the file says beyond its inputs, operators and constants: the
+            shapes of values within, and defaults of inputs, may be false at run time. Shapes that
+            do not follow from the inputs are forgotten.
     """
-    infer_shapes(model)
-    reader = Reader(model, TABLE, fold=fold)
+    if strict:
+        derive_shapes(model)
+    else:
+        infer_shapes(model)
+    reader = Reader(model, TABLE, fold=fold, strict=strict)
     return Lifted(lift(reader.read()), reader)
 
 
-def infer_shapes(model: ir.Model) -> None:
-    """Shape inference by onnx; leaves the model as it is where that fails.
+def derive_shapes(model: ir.Model) -> None:
+    """Replace the shapes of a model's values by those that follow from its inputs.
 
-    Input dimensions written as -1 or ``?`` are hidden from it: it would compute with the -1, and
-    take two ``?`` for the same size.
+    Raises:
+        ValueError: an input has a size of a name that is kept for sizes without one.
+    """
+    for value in model.graph.inputs:
+        if any(is_symbol(dim) and is_made_up(str(dim)) for dim in value.shape or ()):
+            raise ValueError(f"a dimension of input {value.name} has a reserved name")
+    declared = _hidden(model)
+    proto = skeleton(model)
+    for value, shape in declared:
+        value.shape = shape
+    del proto.graph.value_info[:]
+    for output in proto.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    if (model.ir_version or 4) >= 4:
+        given = {value.name for value in model.graph.inputs}
+        kept = [tensor for tensor in proto.graph.initializer if tensor.name not in given]
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend(kept)
+    try:
+        found = _named(ir.from_proto(infer.infer_shapes(proto, values=False)).graph)
+    except Exception:  # whatever onnx dislikes, the model is understood as far as its inputs say
+        found = dict[str, ir.Value]()
+    inputs = set(model.graph.inputs)
+    for name, value in _named(model.graph).items():
+        if value in inputs:
+            continue
+        known = found.get(name)
+        value.shape = None if known is None else known.shape
+        if value.type is None and known is not None:
+            value.type = known.type
+
+
+def _hidden(model: ir.Model) -> list[tuple[ir.Value, ir.Shape]]:
+    """Hide dimensions of inputs that are no sizes; returns the shapes as they were.
+
+    Such as -1 or ``?``: onnx would compute with the -1, and take two ``?`` for the same size.
     """
     declared = [(value, value.shape) for value in model.graph.inputs if value.shape is not None]
     for value, shape in declared:
@@ -59,6 +100,12 @@ def infer_shapes(model: ir.Model) -> None:
                 for dim in shape
             ]
         )
+    return declared
+
+
+def infer_shapes(model: ir.Model) -> None:
+    """Shape inference by onnx; leaves the model as it is where that fails."""
+    declared = _hidden(model)
     proto = skeleton(model)
     try:
         inferred = infer.infer_shapes(proto)

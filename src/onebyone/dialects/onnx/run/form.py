@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Generator, Hashable, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from onebyone.axes.canonical import canonical, hashes_by_name
 from onebyone.axes.graph import Node
 from onebyone.axes.positional import Kind, Tensor
 from onebyone.axes.terms import Canonical, digest
+from onebyone.dialects.onnx.bodies import ONNX_DOMAINS, key_of
 from onebyone.dialects.onnx.read import attributes as at
 from onebyone.dialects.onnx.read.reader import captured, nested_graphs
 from onebyone.dialects.onnx.read.table import read
@@ -48,7 +50,35 @@ def canonical_values(
     model: ir.Model, *, by_position: bool = False
 ) -> tuple[Canonical, dict[str, str]]:
     """The canonical form, and the hash behind every tensor's name, reshaped ones included."""
-    lifted = read(model, fold=by_position)
+    opsets = _opsets(model)
+    with _shapes_kept(model):
+        return _canonical_values(model, opsets, by_position=by_position)
+
+
+def _opsets(model: ir.Model) -> dict[str, int]:
+    """The version of each domain, ONNX's own under its one name."""
+    own = {model.opset_imports[name] for name in ONNX_DOMAINS if name in model.opset_imports}
+    if len(own) > 1:
+        raise ValueError("the model imports two opsets of ONNX")
+    return {**model.opset_imports, "": own.pop() if own else 1}
+
+
+@contextmanager
+def _shapes_kept(model: ir.Model) -> Generator[None]:
+    """Leave declared shapes as they are: the strict reading forgets them."""
+    values = ir.convenience.create_value_mapping(model.graph, include_subgraphs=False).values()
+    shapes = [(value, value.shape) for value in values if value.shape is not None]
+    try:
+        yield
+    finally:
+        for value, shape in shapes:
+            value.shape = shape
+
+
+def _canonical_values(
+    model: ir.Model, opsets: dict[str, int], *, by_position: bool
+) -> tuple[Canonical, dict[str, str]]:
+    lifted = read(model, fold=by_position, strict=True)
     functions = {f.identifier(): digest(ir.to_proto(f).SerializeToString()) for f in _sorted(model)}
 
     def describe(node: Node) -> tuple[str, Hashable]:
@@ -61,7 +91,7 @@ def canonical_values(
         # A function may call any other, and so may a body.
         calls = native.op_identifier() in functions or nested_graphs(native)
         return native.op_type, (
-            _described(native, model.opset_imports, outer),
+            _described(native, opsets, outer),
             tuple(n for n, value in enumerate(native.outputs) if value.name),
             tuple(functions.values()) if calls else (),
         )
@@ -103,12 +133,12 @@ def _described(node: ir.Node, opsets: dict[str, int], known: _Known) -> Hashable
     if node.op_type in _RANDOM:
         # Two draws are two values, however equal the nodes that draw them.
         names = (*names, *(str(value.name) for value in node.outputs))
-    return (node.domain, node.op_type, version, at.hashable(node, graphs), names, bodies)
+    return (*key_of(node), version, at.hashable(node, graphs), names, bodies)
 
 
 def _version(node: ir.Node, opsets: dict[str, int]) -> int:
     """The opset version that defined the operator as it is used here."""
-    domain = "" if node.domain == "ai.onnx" else node.domain
+    domain, _ = key_of(node)
     version = opsets.get(domain, 1)
     try:
         return onnx.defs.get_schema(node.op_type, version, domain).since_version

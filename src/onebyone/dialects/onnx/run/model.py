@@ -79,7 +79,12 @@ class OnnxModel:
         canonical, values = canonical_values(self.model, by_position=by_position)
         steps = tuple(step(node) for node in self.model.graph)
         return CanonicalForm(
-            canonical.outputs, values, steps, tuple(canonical.opaque), tuple(canonical.assumed)
+            canonical.outputs,
+            values,
+            steps,
+            tuple(canonical.opaque),
+            canonical.assumed,
+            canonical.fallible,
         )
 
     def index_bounds(self) -> dict[str, int]:
