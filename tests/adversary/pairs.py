@@ -65,6 +65,7 @@ class Pair:
         ranges: the smallest and largest value of an input, where not all values are allowed.
         exact: the difference is of the order of rounding: compared bit for bit, on inputs whose
             results are exact (one element is one, or a small integer, the others zero).
+        near: values that the inputs must meet, besides the constants of files.
         wide: values up to 1e3 are drawn, too; False where such values overflow one side only.
     """
 
@@ -77,6 +78,7 @@ class Pair:
     sizes: Sequence[Mapping[str, int]] = ()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     exact: bool = False
+    near: Sequence[float] = ()
     wide: bool = True
 
     @property

@@ -114,13 +114,14 @@ def _folded() -> Iterator[Pair]:
     for c, d in ((0.1, 0.7), (3.0, 1 / 3), (0.125, 2.0)):
         scaled = f"m = MatMul(x, w); s = Mul(m, '{c!r}'); y = Mul(s, '{d!r}')"
         product = float(np.float32(np.float64(np.float32(c)) * np.float64(np.float32(d))))
+        into = (w * np.float64(product)).astype(np.float32)
         alpha = "y = com.microsoft.FusedMatMul<alpha={}>(x, w)"
         yield from vary(
             KIND, f"alpha{c:.2g}", ROWS, scaled, made=_held(w=w),
             differ={"alpha": alpha.format(product * 1.001), "one": alpha.format(c)},
             equal={"fused": alpha.format(repr(product)), "one_scalar":
                    f"m = MatMul(x, w); y = Mul(m, '{product!r}')",
-                   "into_weight": ("y = MatMul(x, v)", _held(v=(w * np.float64(product)).astype("f4")))},
+                   "into_weight": ("y = MatMul(x, v)", _held(v=into))},
         )  # fmt: skip
     bias = weight((8,), 12)
     yield from vary(
