@@ -55,7 +55,7 @@ class Pair:
     """Two models and what is known about them by construction.
 
     Attributes:
-        name: unique over all families.
+        name: unique in its family.
         kind: the family.
         first: the original.
         second: the model that claims to be the same function.
@@ -80,6 +80,11 @@ class Pair:
     exact: bool = False
     near: Sequence[float] = ()
     wide: bool = True
+
+    @property
+    def id(self) -> str:
+        """The family and the name."""
+        return f"{self.kind}/{self.name}"
 
     @property
     def is_program(self) -> bool:

@@ -113,7 +113,7 @@ def _loops() -> Iterator[Pair]:
                 "stops": loop("'3i'", tanh, "k2 = Less(i, '1i')"),
                 "never": loop("'3i'", tanh, start="'0z'")},
         equal={"unrolled": "a = Tanh(x); b = Tanh(a); y = Tanh(b)",
-               "stops": loop("'9i'", tanh, "k2 = Less(i, '2i')")},
+               "stops_at_three": loop("'9i'", tanh, "k2 = Less(i, '2i')")},
     )  # fmt: skip
     counted = "f = Cast<to=1>(i); h2 = Add(h, f)"
     yield from vary(

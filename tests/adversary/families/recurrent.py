@@ -105,7 +105,7 @@ def _own() -> Iterator[Pair]:
         KIND, "GRU.reset", sign, gru.format(""), made={"constants": _arrays("GRU")}, wide=False,
         differ={"linear": gru.format(", linear_before_reset=1"),
                 "activations": gru.format(', activations=["Sigmoid", "Relu"]')},
-        equal={"activations": gru.format(', activations=["Sigmoid", "Tanh"]')},
+        equal={"same": gru.format(', activations=["Sigmoid", "Tanh"]')},
     )  # fmt: skip
     rnn = f"y = RNN<hidden_size={HIDDEN}{{}}>(x, w, r, b)"
     yield from vary(

@@ -116,7 +116,7 @@ def _transposed() -> Iterator[Pair]:
                                                                    "y = Slice(z, '[0, 0]i', '[-1, "
                                                                    "-1]i', "
                 "'[2, 3]i')"},
-        equal={"cropped": base.format("").replace("y =", "z =") + "; "
+        equal={"cropped_first": base.format("").replace("y =", "z =") + "; "
                                                                   "y = Slice(z, '[1, 1]i', '[99, "
                                                                   "99]i', "
                "'[2, 3]i')"},

@@ -46,7 +46,7 @@ def pairs() -> Iterator[Pair]:
             first, second = (wrap(copy.deepcopy(m), *more) for m in models)
             feeds = [{**f, **EXTRA.get(name, {})} for f in pair.feeds]
             yield Pair(
-                f"{name}.{pair.name}", KIND, first, second, pair.expected,
+                f"{name}.{pair.kind}.{pair.name}", KIND, first, second, pair.expected,
                 sizes=pair.sizes, ranges=pair.ranges, exact=pair.exact, wide=pair.wide, feeds=feeds,
             )  # fmt: skip
 
