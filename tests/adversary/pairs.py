@@ -155,7 +155,6 @@ def vary(
     *,
     differ: Mapping[str, Change] | None = None,
     equal: Mapping[str, Change] | None = None,
-    both: bool = False,
     made: Mapping[str, Any] | None = None,
     **facts: Any,
 ) -> Iterator[Pair]:
@@ -168,7 +167,6 @@ def vary(
         body: of the first model.
         differ: second models that are other functions.
         equal: second models that are the same function.
-        both: whether the pairs are made in the other order as well.
         made: options of `model` for both sides.
         facts: fields of `Pair`.
     """
@@ -181,8 +179,6 @@ def vary(
             own = options | dict(own)
             second = model(own.pop("signature", signature), text, **own)
             yield Pair(f"{name}.{key}", kind, first, second, label, **facts)
-            if both:
-                yield Pair(f"{name}.{key}.back", kind, second, first, label, **facts)
 
 
 def seed(name: str) -> int:

@@ -192,7 +192,8 @@ def _activations() -> Iterator[Pair]:
         KIND, "gelu_tanh", X, tanh, wide=False,
         differ={"exact": "y = Gelu(x)", "constant": tanh.replace("0.044715", "0.0447").replace(
             "0.0447'", "0.0457'"), "fast": "y = com.microsoft.FastGelu(x, '[0, 0, 0, 1]')"},
-        equal={"fused": 'y = Gelu<approximate="tanh">(x)', "microsoft": "y = com.microsoft.FastGelu(x)"},
+        equal={"fused": 'y = Gelu<approximate="tanh">(x)',
+               "microsoft": "y = com.microsoft.FastGelu(x)"},
     )  # fmt: skip
     quick = "y = com.microsoft.QuickGelu<alpha={}>(x)"
     silu = "s = Sigmoid(x); y = Mul(x, s)"
@@ -209,7 +210,8 @@ def _activations() -> Iterator[Pair]:
         differ={"shift": swish.replace("'3'", "'2.5'"), "top": swish.replace("'0', '6'",
                                                                              "'0', '5'"),
                 "silu": silu, "gate": swish.replace("y = Mul(x, d)", "y = Identity(d)")},
-        equal={"fused": "y = HardSwish(x)", "hard_sigmoid": "h = HardSigmoid<alpha=0.16666666666666666, "
+        equal={"fused": "y = HardSwish(x)",
+               "hard_sigmoid": "h = HardSigmoid<alpha=0.16666666666666666, "
                                                     "beta=0.5>(x);"
                " y = Mul(x, h)", "times": swish.replace("Div(r, '6')",
                                                         "Mul(r, '0.1666666716337204')"),
