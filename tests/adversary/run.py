@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -103,6 +104,7 @@ def _answered(sent: Pair | tuple[str, str], seconds: float) -> Answer:
         pair = sent
     else:
         pair = next(p for p in collect.family(sent[0]) if p.name == sent[1])
+    warnings.simplefilter("ignore")
     signal.alarm(int(6 * seconds))
     try:
         return answer(pair, seconds)

@@ -39,7 +39,7 @@ def test_a_name_is_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
         collect.everything.__wrapped__()
 
 
-@pytest.mark.parametrize("pair", sample(3), ids=lambda p: p.id)
+@pytest.mark.parametrize("pair", sample(6), ids=lambda p: p.id)
 def test_labels_are_the_truth(pair: Pair) -> None:
     truth.check(pair)
 

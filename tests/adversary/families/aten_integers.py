@@ -104,7 +104,6 @@ def _integers() -> Iterator[Pair]:
         ids,
         lambda i: F.one_hot(i, 10).float(),
         {"eleven": lambda i: F.one_hot(i, 11)[..., 1:].float()},
-        {"eq": lambda i: (i.unsqueeze(-1) == torch.arange(10)).float()},
         dtypes=IDS,
         ranges=valid,
     )

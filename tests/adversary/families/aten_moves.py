@@ -206,7 +206,6 @@ def _indexing() -> Iterator[Pair]:
         ((4, 4), (3,), (3,)),
         lambda x, i, j: x[i, j],
         {"turned": lambda x, i, j: x[j, i], "rows": lambda x, i, j: x[i, i]},
-        {"flat": lambda x, i, j: x.reshape(-1)[i * 4 + j]},
         dtypes=("float32", "int64", "int64"),
         ranges={"x1": (0.0, 3.0), "x2": (0.0, 3.0)},
     )

@@ -38,9 +38,8 @@ def _learned() -> Iterator[Pair]:
         equal={"greater": "c = Greater(x, '1'); y = Cast<to=1>(c)"},
     )  # fmt: skip
     norm = 'y = ai.onnx.ml.Normalizer<norm="{}">(x)'
-    yield from vary(KIND, "normalizer", X, norm.format("L2"), differ={"l1": norm.format("L1"),
-                                                                      "max": norm
-                                                                     .format("MAX")})  # fmt: skip
+    yield from vary(KIND, "normalizer", X, norm.format("L2"),
+                    differ={"l1": norm.format("L1"), "max": norm.format("MAX")})  # fmt: skip
     tree = (
         "y = ai.onnx.ml.TreeEnsembleRegressor<n_targets=1, nodes_treeids=[0, 0, 0], "
         "nodes_nodeids=[0, 1, 2], "
@@ -89,8 +88,8 @@ def _contributed() -> Iterator[Pair]:
     other[3, 0, 7] ^= 0x10
     call = f"y = {ms}.MatMulNBits<K=16, N=4, bits=4, block_size=16>(x, b, s)"
     yield from vary(
-        KIND, "four_bits", "float[3,16] x => float[3,4] y", call, made={"constants": {"b": packed,
-                                                                                      "s": scales}},
+        KIND, "four_bits", "float[3,16] x => float[3,4] y", call,
+        made={"constants": {"b": packed, "s": scales}},
         differ={"nibble": (call, {"constants": {"b": other, "s": scales}}),
                 "scale": (call, {"constants": {"b": packed, "s": scales * np.float32(1.1)}})},
     )  # fmt: skip

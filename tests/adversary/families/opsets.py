@@ -69,19 +69,16 @@ def _slices() -> Iterator[Pair]:
         "slice", FREE, (9, "y = Slice<axes=[1], starts=[1], ends=[-1]>(x)"),
         {"10": (10, "y = Slice(x, '[1]i', '[-1]i', '[1]i')"), "20": (
             20, "y = Slice(x, '[1]i', '[3]i', '[1]i', '[1]i')")},
-        {"axes": (20, "y = Slice(x, '[1]i', '[-1]i')"), "end": (20,
-                                                                "y = Slice(x, '[1]i', '[4]i', "
-                                                                "'[1]i')"),
+        {"axes": (20, "y = Slice(x, '[1]i', '[-1]i')"),
+         "end": (20, "y = Slice(x, '[1]i', '[4]i', '[1]i')"),
          "9": (9, "y = Slice<axes=[1], starts=[0], ends=[-2]>(x)")},
     )  # fmt: skip
     yield from _old(
         "pad", FREE, (10, "y = Pad<pads=[0, 1, 0, 2], value=1.0>(x)"),
-        {"new": (20, "y = Pad(x, '[0, 1, 0, 2]i', '1')"), "axes": (20,
-                                                                   "y = Pad(x, '[1, 2]i', '1', "
-                                                                   "'[1]i')")},
-        {"value": (20, "y = Pad(x, '[0, 1, 0, 2]i')"), "turned": (20,
-                                                                  "y = Pad(x, '[0, 2, 0, 1]i', "
-                                                                  "'1')")},
+        {"new": (20, "y = Pad(x, '[0, 1, 0, 2]i', '1')"),
+         "axes": (20, "y = Pad(x, '[1, 2]i', '1', '[1]i')")},
+        {"value": (20, "y = Pad(x, '[0, 1, 0, 2]i')"),
+         "turned": (20, "y = Pad(x, '[0, 2, 0, 1]i', '1')")},
     )  # fmt: skip
     for old in (9, 10):
         text = (
@@ -111,16 +108,16 @@ def _clips() -> Iterator[Pair]:
             20, "y = Min(x, '1')")}, {"as_min": (20, "y = Clip(x, '1')")},
     )  # fmt: skip
     yield from _old(
-        "dropout", X, (7, "y = Dropout<ratio=0.9>(x)"), {"new": (20, "y = Dropout(x, '0.9')"),
-                                                         "gone": (
+        "dropout", X, (7, "y = Dropout<ratio=0.9>(x)"),
+        {"new": (20, "y = Dropout(x, '0.9')"), "gone": (
             20, "y = Identity(x)")}, {"scaled": (20, "y = Mul(x, '0.1')")},
     )  # fmt: skip
 
 
 def _splits() -> Iterator[Pair]:
     yield from _old(
-        "split", "float[4,6] x => float[a,b] y", (11, "p, q = Split<axis=1, split=[2, 4]>(x); "
-                                                      "y = Identity(q)"),
+        "split", "float[4,6] x => float[a,b] y",
+        (11, "p, q = Split<axis=1, split=[2, 4]>(x); y = Identity(q)"),
         {"13": (13, "p, q = Split<axis=1>(x, '[2, 4]i'); y = Identity(q)"), "20": (
             20, "p, q = Split<axis=-1>(x, '[2, 4]i'); y = Identity(q)")},
         {"sizes": (20, "q, p = Split<axis=1>(x, '[4, 2]i'); y = Identity(q)"), "equal": (
@@ -186,17 +183,16 @@ def _norms() -> Iterator[Pair]:
     batch = "y = BatchNormalization<epsilon=0.01{}>(x, '#2', '#2:1', '#2:2', '[1, 2]')"
     yield from _old(
         "batch_norm", IMAGE, (9, batch.format("")), {"15": (15, batch.format("")), "14": (
-            14, batch.format(", training_mode=0")), "momentum": (15,
-                                                                 batch.format(", momentum=0.5"))},
+            14, batch.format(", training_mode=0")),
+            "momentum": (15, batch.format(", momentum=0.5"))},
         {"epsilon": (15, batch.format("").replace("0.01", "0.02"))},
     )  # fmt: skip
 
 
 def _others() -> Iterator[Pair]:
     yield from _old(
-        "sum_of_matmul", X, (7, "y = Gemm(x, '#4x4', '#4')"), {"11": (11,
-                                                                      "y = Gemm(x, '#4x4', "
-                                                                      "'#4')"), "20": (
+        "sum_of_matmul", X, (7, "y = Gemm(x, '#4x4', '#4')"),
+        {"11": (11, "y = Gemm(x, '#4x4', '#4')"), "20": (
             20, "m = MatMul(x, '#4x4'); y = Add(m, '#4')")}, {"transposed": (
                 20, "y = Gemm<transB=1>(x, '#4x4', '#4')")},
     )  # fmt: skip
@@ -206,9 +202,8 @@ def _others() -> Iterator[Pair]:
         {"last": (13, "r = Relu(x); y = ArgMax<axis=1, select_last_index=1>(r)")},
     )  # fmt: skip
     yield from _old(
-        "cast", X, (9, "h = Cast<to=10>(x); y = Cast<to=1>(h)"), {"13": (13,
-                                                                         "h = Cast<to=10>(x); "
-                                                                         "y = Cast<to=1>(h)")},
+        "cast", X, (9, "h = Cast<to=10>(x); y = Cast<to=1>(h)"),
+        {"13": (13, "h = Cast<to=10>(x); y = Cast<to=1>(h)")},
         {"bfloat16": (13, "h = Cast<to=16>(x); y = Cast<to=1>(h)")},
     )  # fmt: skip
     quantized = "q = QuantizeLinear(x, '0.1', '3{}'); y = DequantizeLinear(q, '0.1', '3{}')"
@@ -227,13 +222,13 @@ def _others() -> Iterator[Pair]:
 def _same() -> Iterator[Pair]:
     """Bodies that mean the same in many opsets, and one change of each."""
     bodies = {
-        "relu": ("y = Relu(x)", "y = Abs(x)"), "softmax2d": ("y = Softmax<axis=1>(x)",
-                                                             "y = Softmax<axis=0>(x)"),
+        "relu": ("y = Relu(x)", "y = Abs(x)"),
+        "softmax2d": ("y = Softmax<axis=1>(x)", "y = Softmax<axis=0>(x)"),
         "transpose": ("t = Transpose(x); u = Relu(t); y = Transpose(u)", "y = Identity(x)"),
         "where": ("c = Greater(x, '0'); y = Where(c, x, '1')",
                   "c = Greater(x, '0'); y = Where(c, '1', x)"),
-        "pow": ("y = Pow(x, '2')", "y = Pow(x, '3')"), "leaky": ("y = LeakyRelu<alpha=0.1>(x)",
-                                                                "y = LeakyRelu<alpha=0.2>(x)"),
+        "pow": ("y = Pow(x, '2')", "y = Pow(x, '3')"),
+        "leaky": ("y = LeakyRelu<alpha=0.1>(x)", "y = LeakyRelu<alpha=0.2>(x)"),
         "mod": ("y = Mod<fmod=1>(x, '3')", "a = Abs(x); y = Mod<fmod=1>(a, '3')"),
         "concat": ("a = Concat<axis=1>(x, x); y = Slice(a, '[2]i', '[6]i', '[1]i')",
                    "a = Concat<axis=1>(x, x); y = Slice(a, '[1]i', '[5]i', '[1]i')"),

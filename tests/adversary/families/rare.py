@@ -28,12 +28,12 @@ def _sequences() -> Iterator[Pair]:
         differ={"order": "s = SplitToSequence<axis=1>(x, '2i'); a = SequenceAt(s, '0i'); "
                 "b = SequenceAt(s, '1i'); y = Concat<axis=1>(a, b)",
                 "same": "s = SplitToSequence<axis=1>(x, '2i'); b = SequenceAt(s, '1i'); "
-                "y = Concat<axis=1>(b, b)", "axis": "s = SplitToSequence<axis=0>(x, '[1, 2]i'); "
-                                                    "a = SequenceAt("
+                "y = Concat<axis=1>(b, b)",
+                "axis": "s = SplitToSequence<axis=0>(x, '[1, 2]i'); a = SequenceAt("
                 "s, '0i'); b = SequenceAt(s, '1i'); y = Concat<axis=0>(b, a)"},
         equal={"joined": "a, b = Split<axis=1, num_outputs=2>(x); s = SequenceConstruct(b, a); "
-               "y = ConcatFromSequence<axis=1>(s)", "negative": "s = SplitToSequence<axis=1>(x, "
-                                                                "'2i'); "
+               "y = ConcatFromSequence<axis=1>(s)",
+               "negative": "s = SplitToSequence<axis=1>(x, '2i'); "
                "a = SequenceAt(s, '-2i'); b = SequenceAt(s, '-1i'); y = Concat<axis=1>(b, a)"},
     )  # fmt: skip
     new = "s = SequenceConstruct(x, z); y = ConcatFromSequence<axis={}, new_axis={}>(s)"
@@ -55,8 +55,8 @@ def _sequences() -> Iterator[Pair]:
     reverse = "y = ReverseSequence<batch_axis={}, time_axis={}>(x, '{}i')"
     yield from vary(
         KIND, "reverse_sequence", rows, reverse.format(1, 0, "[3, 2, 1]"),
-        differ={"axes": reverse.format(0, 1, "[3, 2, 1]"), "lengths": reverse.format(1, 0,
-                                                                                     "[3, 3, 1]")},
+        differ={"axes": reverse.format(0, 1, "[3, 2, 1]"),
+                "lengths": reverse.format(1, 0, "[3, 3, 1]")},
     )  # fmt: skip
 
 
@@ -76,8 +76,8 @@ def _signals() -> Iterator[Pair]:
         other = {"HannWindow": "Hamming", "HammingWindow": "Blackman", "BlackmanWindow": "Hann"}[op]
         yield from vary(
             KIND, op, "float[3,8] x => float[3,8] y", text.format(1),
-            differ={"symmetric": text.format(0), "other": text.format(1).replace(op,
-                                                                                 f"{other}Window")},
+            differ={"symmetric": text.format(0),
+                    "other": text.format(1).replace(op, f"{other}Window")},
         )  # fmt: skip
     mel = "w = MelWeightMatrix({}); y = MatMul(x, w)"
     numbers = ["'4i'", "'16i'", "'8000i'", "'100.0'", "'3000.0'"]
@@ -100,8 +100,8 @@ def _boxes() -> Iterator[Pair]:
         KIND, "suppression", "float[1,2,6] x => int64[a,3] y", base,
         made={"constants": {"b": boxes}},
         differ={"center": suppress.format(1, 3, 0.3, 0.1), "most": suppress.format(0, 1, 0.3, 0.1),
-                "overlap": suppress.format(0, 3, 0.05, 0.1), "score": suppress.format(0, 3, 0.3,
-                                                                                      0.5)},
+                "overlap": suppress.format(0, 3, 0.05, 0.1),
+                "score": suppress.format(0, 3, 0.3, 0.5)},
     )  # fmt: skip
     align = (
         "y = RoiAlign<output_height=2, output_width=2, sampling_ratio=2{}>(x, '[[1, 1, 5, "
@@ -143,8 +143,8 @@ def _losses() -> Iterator[Pair]:
     text = "y = SoftmaxCrossEntropyLoss<reduction=\"{}\"{}>(x, '[1, 3, 0]i'{})"
     yield from vary(
         KIND, "cross_entropy", loss, text.format("mean", "", ""),
-        differ={"sum": text.format("sum", "", ""), "ignored": text.format("mean",
-                                                                          ", ignore_index=3", ""),
+        differ={"sum": text.format("sum", "", ""),
+                "ignored": text.format("mean", ", ignore_index=3", ""),
                 "weights": text.format("mean", "", ", '[1, 2, 3, 4]'"), "labels": text.format(
                     "mean", "", "").replace("[1, 3, 0]", "[1, 2, 0]")},
         equal={"spelled": "l = LogSoftmax<axis=1>(x); "
@@ -166,11 +166,11 @@ def _linear_algebra() -> Iterator[Pair]:
         equal={"transposed": "t = Transpose<perm=[0, 2, 1]>(x); y = Det(t)"},
     )  # fmt: skip
     for name, text, differ, equal in (
-        ("batched", "y = MatMul(x, '#3x4x4')", {"order": "w = Gather<axis=0>('#3x4x4', '[1, 0, "
-                                                         "2]i'); "
+        ("batched", "y = MatMul(x, '#3x4x4')",
+         {"order": "w = Gather<axis=0>('#3x4x4', '[1, 0, 2]i'); "
          "y = MatMul(x, w)"}, {"einsum": 'y = Einsum<equation="bij,bjk->bik">(x, \'#3x4x4\')'}),
-        ("shared", "y = MatMul(x, '#4x4')", {"batch": "u = Expand('#4x4', '[3, 4, 4]i'); "
-                                                      "v = Transpose<perm="
+        ("shared", "y = MatMul(x, '#4x4')",
+         {"batch": "u = Expand('#4x4', '[3, 4, 4]i'); v = Transpose<perm="
          "[0, 2, 1]>(u); y = MatMul(x, v)"}, {"expanded": "u = Expand('#4x4', '[3, 4, 4]i'); "
          "y = MatMul(x, u)", "flat": "r = Reshape(x, '[12, 4]i'); m = MatMul(r, '#4x4'); "
          "y = Reshape(m, '[3, 4, 4]i')"}),
