@@ -29,7 +29,7 @@ def everything() -> tuple[Pair, ...]:
         ValueError: two pairs have one name.
     """
     found = tuple(pair for kind in modules() for pair in family(kind))
-    names = [p.name for p in found]
+    names = [p.id for p in found]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise ValueError(f"names are not unique: {', '.join(twice)}")

@@ -54,7 +54,7 @@ def _numbers(graph: onnx.GraphProto) -> Iterator[np.ndarray]:
 
 def constants(pair: Pair) -> tuple[np.ndarray, list[int]]:
     """Values of the small constants of both graphs, and the sizes of the large ones."""
-    values: set[float] = set()
+    values: set[float] = set(pair.near)
     sizes: set[int] = set()
     for side in (pair.first, pair.second):
         if isinstance(side, Program):

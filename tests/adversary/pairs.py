@@ -55,7 +55,7 @@ class Pair:
     """Two models and what is known about them by construction.
 
     Attributes:
-        name: unique over all families.
+        name: unique in its family.
         kind: the family.
         first: the original.
         second: the model that claims to be the same function.
@@ -65,6 +65,7 @@ class Pair:
         ranges: the smallest and largest value of an input, where not all values are allowed.
         exact: the difference is of the order of rounding: compared bit for bit, on inputs whose
             results are exact (one element is one, or a small integer, the others zero).
+        near: values that the inputs must meet, besides the constants of files.
         wide: values up to 1e3 are drawn, too; False where such values overflow one side only.
     """
 
@@ -77,7 +78,13 @@ class Pair:
     sizes: Sequence[Mapping[str, int]] = ()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     exact: bool = False
+    near: Sequence[float] = ()
     wide: bool = True
+
+    @property
+    def id(self) -> str:
+        """The family and the name."""
+        return f"{self.kind}/{self.name}"
 
     @property
     def is_program(self) -> bool:
@@ -148,7 +155,6 @@ def vary(
     *,
     differ: Mapping[str, Change] | None = None,
     equal: Mapping[str, Change] | None = None,
-    both: bool = False,
     made: Mapping[str, Any] | None = None,
     **facts: Any,
 ) -> Iterator[Pair]:
@@ -161,7 +167,6 @@ def vary(
         body: of the first model.
         differ: second models that are other functions.
         equal: second models that are the same function.
-        both: whether the pairs are made in the other order as well.
         made: options of `model` for both sides.
         facts: fields of `Pair`.
     """
@@ -174,8 +179,6 @@ def vary(
             own = options | dict(own)
             second = model(own.pop("signature", signature), text, **own)
             yield Pair(f"{name}.{key}", kind, first, second, label, **facts)
-            if both:
-                yield Pair(f"{name}.{key}.back", kind, second, first, label, **facts)
 
 
 def seed(name: str) -> int:

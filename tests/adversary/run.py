@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -97,10 +98,14 @@ def answer(pair: Pair, seconds: float = 20.0) -> Answer:
     return Answer(pair.name, pair.kind, pair.expected, code, why)
 
 
-def _named(name: str, kind: str, seconds: float) -> Answer:
-    # A worker makes the pairs itself: functions of programs cannot be sent to it.
+def _answered(sent: Pair | tuple[str, str], seconds: float) -> Answer:
+    """In a worker: functions of programs cannot be sent to it, so it makes such a pair itself."""
+    if isinstance(sent, Pair):
+        pair = sent
+    else:
+        pair = next(p for p in collect.family(sent[0]) if p.name == sent[1])
+    warnings.simplefilter("ignore")
     signal.alarm(int(6 * seconds))
-    pair = next(p for p in collect.family(kind) if p.name == name)
     try:
         return answer(pair, seconds)
     finally:
@@ -123,13 +128,13 @@ def save(pair: Pair, folder: Path) -> None:
 
 def answers(pairs: Sequence[Pair], jobs: int = 1, seconds: float = 20.0) -> Iterator[Answer]:
     """Certify pairs, as they come; one that kills its process is `DIED` and stops no other."""
-    left = {p.name: p for p in pairs}
+    left = {p.id: p for p in pairs}
     try:
         yield from _pooled(left, jobs, seconds)
     except BrokenProcessPool:
         for pair in list(left.values()):
             try:
-                yield from _pooled({pair.name: pair}, 1, seconds)
+                yield from _pooled({pair.id: pair}, 1, seconds)
             except BrokenProcessPool:
                 yield Answer(pair.name, pair.kind, pair.expected, DIED, "the process died or hung")
 
@@ -138,10 +143,11 @@ def _pooled(left: dict[str, Pair], jobs: int, seconds: float) -> Iterator[Answer
     # ONNX Runtime and PyTorch hold threads, which a forked process would miss.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        futures = [pool.submit(_named, p.name, p.kind, seconds) for p in left.values()]
+        sent = [(p.kind, p.name) if p.is_program else p for p in left.values()]
+        futures = [pool.submit(_answered, s, seconds) for s in sent]
         for future in as_completed(futures):
             found = future.result()
-            del left[found.name]
+            del left[f"{found.kind}/{found.name}"]
             yield found
 
 

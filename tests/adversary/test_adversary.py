@@ -11,7 +11,7 @@ from tests.adversary import collect, feeds, run, truth
 from tests.adversary.pairs import Pair, model, vary
 
 # One of so many pairs of a family is certified in the suite; all of them by command.
-EACH = 12
+EACH = 30
 
 
 def sample(each: int) -> list[Pair]:
@@ -29,6 +29,7 @@ def test_there_are_enough_pairs() -> None:
     pairs = collect.everything()
     assert len(pairs) >= 500
     assert sum(p.expected == "equal" for p in pairs) >= 150
+    assert sum(p.is_program for p in pairs) >= 100
 
 
 def test_a_name_is_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +39,7 @@ def test_a_name_is_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
         collect.everything.__wrapped__()
 
 
-@pytest.mark.parametrize("pair", sample(3), ids=lambda p: f"{p.kind}/{p.name}")
+@pytest.mark.parametrize("pair", sample(6), ids=lambda p: p.id)
 def test_labels_are_the_truth(pair: Pair) -> None:
     truth.check(pair)
 

@@ -58,6 +58,8 @@ def _reference(model: onnx.ModelProto) -> _Runner:
 def _eager(program: Program) -> _Runner:
     import torch
 
+    torch.set_num_threads(1)
+
     def run(feed: Feed) -> list[np.ndarray]:
         tensors = [torch.from_numpy(np.ascontiguousarray(v)) for v in feed.values()]
         with torch.no_grad():

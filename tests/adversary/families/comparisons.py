@@ -52,8 +52,8 @@ def _strict() -> Iterator[Pair]:
             )  # fmt: skip
     yield from vary(
         KIND, "equal_is_both", "float[2,6] x, float[2,6] z => bool[2,6] y", "y = Equal(x, z)",
-        differ={"one_side": "y = GreaterOrEqual(x, z)", "never": "a = Less(x, z); "
-                                                                 "b = Greater(x, z); "
+        differ={"one_side": "y = GreaterOrEqual(x, z)",
+                "never": "a = Less(x, z); b = Greater(x, z); "
                 "y = And(a, b)"},
         equal={"swapped": "y = Equal(z, x)"},
     )  # fmt: skip

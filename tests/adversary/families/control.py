@@ -40,8 +40,7 @@ def _branches() -> Iterator[Pair]:
         differ={"then": IF.format("Erf(x)", "Sin(x)"), "else": IF.format("Tanh(x)", "Cos(x)"),
                 "swapped": IF.format("Sin(x)", "Tanh(x)"), "always": "y = Tanh(x)",
                 "never": "y = Sin(x)"},
-        equal={"not": "n = Not(c); " + IF.format("Sin(x)", "Tanh(x)").replace("If(c)", "If(n)"),
-               "where": "a = Tanh(x); b = Sin(x); y = Where(c, a, b)"},
+        equal={"not": "n = Not(c); " + IF.format("Sin(x)", "Tanh(x)").replace("If(c)", "If(n)")},
     )  # fmt: skip
     conditions = {
         "sum": "s = ReduceSum<keepdims=0>(x); c = Greater(s, '-5')",
@@ -81,11 +80,9 @@ def _branches() -> Iterator[Pair]:
     )
     yield from vary(
         KIND, "nested", outer, nested.format("Cos"),
-        differ={"inner_else": nested.format("Erf"), "order": nested.format("Cos").replace("If(c)",
-                                                                                          "If(z)")
+        differ={"inner_else": nested.format("Erf"),
+                "order": nested.format("Cos").replace("If(c)", "If(z)")
                 .replace("If(d)", "If(c)").replace("If(z)", "If(d)")},
-        equal={"where": "a = Tanh(x); b = Cos(x); s = Sin(x); i = Where(d, a, b); "
-                        "y = Where(c, i, s)"},
     )  # fmt: skip
 
 
@@ -113,7 +110,7 @@ def _loops() -> Iterator[Pair]:
                 "stops": loop("'3i'", tanh, "k2 = Less(i, '1i')"),
                 "never": loop("'3i'", tanh, start="'0z'")},
         equal={"unrolled": "a = Tanh(x); b = Tanh(a); y = Tanh(b)",
-               "stops": loop("'9i'", tanh, "k2 = Less(i, '2i')")},
+               "stops_at_three": loop("'9i'", tanh, "k2 = Less(i, '2i')")},
     )  # fmt: skip
     counted = "f = Cast<to=1>(i); h2 = Add(h, f)"
     yield from vary(
@@ -178,8 +175,8 @@ def _functions() -> Iterator[Pair]:
                 "given": "y = loc.F<alpha=0.5>(x)"},
         equal={"inlined": ("y = LeakyRelu<alpha=0.3>(x)", {"functions": ""}),
                "given_same": "y = loc.F<alpha=0.3>(x)",
-               "renamed": ("y = loc.G(x)", {"functions": leaky.format("0.3").replace("F ", "G ",
-                                                                                     1)})},
+               "renamed": ("y = loc.G(x)",
+                           {"functions": leaky.format("0.3").replace("F ", "G ", 1)})},
     )  # fmt: skip
     inner = (
         "F <alpha>(c, "
@@ -196,8 +193,8 @@ def _functions() -> Iterator[Pair]:
     yield from vary(
         KIND, "operands", sign, "y = loc.F(x, z)", made={"functions": two},
         differ={"turned": "y = loc.F(z, x)",
-                "formal": ("y = loc.F(x, z)", {"functions": two.replace("(a, b) =>",
-                                                                        "(b, a) =>")})},
+                "formal": ("y = loc.F(x, z)",
+                           {"functions": two.replace("(a, b) =>", "(b, a) =>")})},
         equal={"inlined": ("y = Sub(x, z)", {"functions": ""}),
                "renamed": ("y = loc.F(x, z)", {"functions": "F (z, x) => (q) { q = Sub(z, x) }"})},
     )  # fmt: skip

@@ -42,8 +42,8 @@ def _layer_norms() -> Iterator[Pair]:
     two = "float[2,3,8] x, float[2,3,8] s => float[2,3,8] y"
     norm = "LayerNormalization<axis=-1, epsilon=1e-05>(a, '#8', '#8:1')"
     skip = f"y = {MS}.SkipLayerNormalization<epsilon=1e-05>(x, s, '#8', '#8:1')"
-    weights = {"epsilon": ("1e-05", "0.01"), "gamma": ("'#8'", "'#8:5'"), "beta": ("'#8:1'",
-                                                                                   "'#8:6'"),
+    weights = {"epsilon": ("1e-05", "0.01"), "gamma": ("'#8'", "'#8:5'"),
+               "beta": ("'#8:1'", "'#8:6'"),
                "one_twice": ("(x, s", "(x, x")}  # fmt: skip
     yield from _against("skip_norm", two, f"a = Add(x, s); y = {norm}", skip, weights,
                         {"turned": skip.replace("(x, s", "(s, x")})  # fmt: skip
@@ -106,9 +106,8 @@ def _products() -> Iterator[Pair]:
                         {"top": ("6.0", "5.0"), "low": ("[0.0", "[-1.0")})  # fmt: skip
     leaky = conv.replace('"Relu"', '"LeakyRelu", activation_params=[0.1]')
     yield from _against("conv_leaky", image, plain + "y = LeakyRelu<alpha=0.1>(c)", leaky,
-                        {"alpha": ("[0.1]", "[0.2]"), "kind": ('"LeakyRelu", '
-                                                               'activation_params=[0.1]',
-                                                               '"Relu"')})  # fmt: skip
+                        {"alpha": ("[0.1]", "[0.2]"),
+                         "kind": ('"LeakyRelu", activation_params=[0.1]', '"Relu"')})  # fmt: skip
     residual = "float[1,2,5,5] x, float[1,2,5,5] z => float[1,2,5,5] y"
     added = conv.replace("'#2')", "'#2', z)")
     yield from _against("conv_sum", residual, plain + "a = Add(c, z); y = Relu(a)", added,
@@ -161,8 +160,8 @@ def _attention() -> Iterator[Pair]:
     sign = "float[2,3,8] q, float[2,5,8] k, float[2,5,8] v => float[2,3,8] y"
     scale = repr(float(np.float32(0.5)))
     fused = f"y = {MS}.MultiHeadAttention<num_heads=2>(q, k, v)"
-    heads = {"heads": ("num_heads=2", "num_heads=4"), "scale": ("num_heads=2",
-                                                                "num_heads=2, scale=0.4"),
+    heads = {"heads": ("num_heads=2", "num_heads=4"),
+             "scale": ("num_heads=2", "num_heads=2, scale=0.4"),
              "kv": ("(q, k, v)", "(q, v, k)")}  # fmt: skip
     yield from _against("mha", sign, _spelled(scale, 2), fused, heads)
     biased = "".join(f"{n}0 = Add({n}, '#8:{i}'); " for i, n in enumerate("qkv"))
@@ -186,8 +185,8 @@ def _attention() -> Iterator[Pair]:
     call = f"y = {MS}.Attention<num_heads=2>(x, '#8x24', '#24')"
     yield from _against(
         "attention", own, packed, call,
-        {"heads": ("num_heads=2", "num_heads=1"), "causal": ("num_heads=2",
-                                                             "num_heads=2, unidirectional=1"),
+        {"heads": ("num_heads=2", "num_heads=1"),
+         "causal": ("num_heads=2", "num_heads=2, unidirectional=1"),
          "weight": ("#8x24", "#8x24:1"), "bias": ("'#24'", "'#24:1'"),
          "scale": ("num_heads=2", "num_heads=2, scale=0.3")},
     )  # fmt: skip
@@ -196,8 +195,8 @@ def _attention() -> Iterator[Pair]:
     ).format("-1e30")
     yield from _against(
         "attention_causal", own, causal + packed.replace("a = Identity(s)", "a = Add(s, c)"),
-        call.replace("num_heads=2", "num_heads=2, unidirectional=1"), {"not": ("unidirectional=1",
-                                                                                "unidirectional=0")},
+        call.replace("num_heads=2", "num_heads=2, unidirectional=1"),
+        {"not": ("unidirectional=1", "unidirectional=0")},
     )  # fmt: skip
 
 
@@ -245,6 +244,6 @@ def _rotary() -> Iterator[Pair]:
         KIND, "rotary", sign, text, made={"opset": 23, "constants": held},
         differ={"sign": half.format("l", "h, n"), "interleaved": fused.format(1, "ce", "se"),
                 "swapped": fused.format(0, "se", "ce"), "cos_only": "y = Mul(x, cc)"},
-        equal={"fused": fused.format(0, "ce", "se"), "turned": text.replace("Mul(x, cc)",
-                                                                            "Mul(cc, x)")},
+        equal={"fused": fused.format(0, "ce", "se"),
+               "turned": text.replace("Mul(x, cc)", "Mul(cc, x)")},
     )  # fmt: skip

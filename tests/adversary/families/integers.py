@@ -142,8 +142,7 @@ def _tables() -> Iterator[Pair]:
         KIND, "table_of_ids", IDS, text, made={"constants": {"t": table}},
         differ={"entry": (text, {"constants": {"t": changed}}),
                 "around": ("i = Gather(t, ids); m = Mod(i, '9i'); y = Gather('#10x4', m)", {})},
-        equal={"narrow": ("i = Gather(t, ids); m = Cast<to=6>(i); y = Gather('#10x4', m)", {}),
-               "composed": ("y = Gather(u, ids)", {"constants": {"u": weight((10, 4))[table]}})},
+        equal={"narrow": ("i = Gather(t, ids); m = Cast<to=6>(i); y = Gather('#10x4', m)", {})},
     )  # fmt: skip
 
 
@@ -210,8 +209,6 @@ def _indexing() -> Iterator[Pair]:
         differ={"batch": ("j = Slice(i, '[0]i', '[1]i', '[1]i'); "
                           "y = GatherND<batch_dims=1>(x, j)", {}),
                 "swapped": "a = Gather<axis=1>(i, '[1, 0]i'); y = GatherND(x, a)"},
-        equal={"flat": "m = Mul(i, '[3, 1]i'); s = ReduceSum<keepdims=0>(m, '[1]i'); "
-               "r = Reshape(x, '[9, 3]i'); y = Gather(r, s)"},
         ranges={"i": (0, 2)},
     )  # fmt: skip
     yield from vary(
@@ -280,5 +277,4 @@ def _counting() -> Iterator[Pair]:
         KIND, "compress", "float[5,4] x, bool[5] c => float[n,4] y", "y = Compress<axis=0>(x, c)",
         differ={"turned": "n = Not(c); y = Compress<axis=0>(x, n)", "all": "o = Or(c, '1z'); "
                 "y = Compress<axis=0>(x, o)"},
-        equal={"nonzero": "n = NonZero(c); m = Squeeze(n, '[0]i'); y = Gather<axis=0>(x, m)"},
     )  # fmt: skip

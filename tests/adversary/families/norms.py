@@ -38,8 +38,8 @@ def _epsilons() -> Iterator[Pair]:
                     "outside": spelled.format(outside.format(eps))},
             equal={"pow": spelled.format(inside.format(eps)).replace("Mul(c, c)", "Pow(c, '2')"),
                    "reciprocal": spelled.format(inside.format(eps)).replace(
-                       "Div(c, s)", "Mul(c, r)").replace("s = Sqrt(e)",
-                                                         "s = Sqrt(e); r = Reciprocal(s)"),
+                       "Div(c, s)",
+                       "Mul(c, r)").replace("s = Sqrt(e)", "s = Sqrt(e); r = Reciprocal(s)"),
                    "fused": f"y = LayerNormalization<axis=1, epsilon={float(eps)}>(x, '[1, 1, 1, "
                             f"1]')"},
         )  # fmt: skip
@@ -78,10 +78,9 @@ def _layer_norms() -> Iterator[Pair]:
         KIND, "rms_norm", X, spelled, made={"opset": 23},
         differ={"epsilon": rms.replace("1e-05", "1e-02"), "weight": rms.replace("#4", "#4:1"),
                 "simplified": spelled.replace("d = Div", "m = ReduceMean(x, '[1]i'); "
-                                                         "c = Sub(x, m); "
-                                              "d = Div").replace("Div(x", "Div(c")},
-        equal={"fused": rms, "reciprocal": spelled.replace("d = Div(x, s)", "r = Reciprocal(s); "
-                                                            "d = Mul(x, r)")},
+                    "c = Sub(x, m); d = Div").replace("Div(x", "Div(c")},
+        equal={"fused": rms,
+               "reciprocal": spelled.replace("d = Div(x, s)", "r = Reciprocal(s); d = Mul(x, r)")},
     )  # fmt: skip
 
 
@@ -91,8 +90,8 @@ def _batch_norms() -> Iterator[Pair]:
         KIND, "batch_norm", IMAGE, base,
         differ={"epsilon": base.replace("1e-05", "1e-02"), "swapped": base.replace(
             "'#4', '#4:1'", "'#4:1', '#4'"), "mean": base.replace("#4:2", "#4:3"),
-                "variance": base.replace("0.1]", "0.11]"), "order": base.replace("[1, 2,",
-                                                                                 "[2, 1,"),
+                "variance": base.replace("0.1]", "0.11]"),
+                "order": base.replace("[1, 2,", "[2, 1,"),
                 "deviation": base.replace("[1, 2, 0.5, 0.1]", "[1, 1.4142, 0.7071, 0.3162]")},
         equal={"affine": "s = Reshape('#4', '[4, 1, 1]i'); b = Reshape('#4:1', '[4, 1, 1]i'); "
                "m = Reshape('#4:2', '[4, 1, 1]i'); v = Reshape('[1, 2, 0.5, 0.1]', '[4, 1, 1]i'); "
@@ -146,7 +145,6 @@ def _softmax() -> Iterator[Pair]:
                     "sigmoid": "y = Sigmoid(x)", "hard": f"y = Hardmax<axis={axis}>(x)"},
             equal={"spelled": spelled.format("x", axis),
                    "negative": f"y = Softmax<axis={axis - 3}>(x)",
-                   "log": f"l = LogSoftmax<axis={axis}>(x); y = Exp(l)",
                    "shifted": f"a = Add(x, '0.5'); y = Softmax<axis={axis}>(a)"}
             if axis else {"spelled": spelled.format("x", axis)},
         )  # fmt: skip
@@ -163,8 +161,8 @@ def _softmax() -> Iterator[Pair]:
             )
             yield from vary(
                 KIND, f"{op}.opset{old}", cube, f"y = {op}(x)", made={"opset": old},
-                differ={"13": (f"y = {op}(x)", {"opset": 13}), "13axis1": (f"y = {op}<axis=1>(x)",
-                                                                           {"opset": 13})},
+                differ={"13": (f"y = {op}(x)", {"opset": 13}),
+                        "13axis1": (f"y = {op}<axis=1>(x)", {"opset": 13})},
                 equal=equal,
             )  # fmt: skip
 
@@ -182,8 +180,8 @@ def _activations() -> Iterator[Pair]:
     yield from vary(
         KIND, "gelu", X, gelu, wide=False,
         differ={"tanh": tanh, "quick": "a = Mul(x, '1.702'); s = Sigmoid(a); y = Mul(x, s)",
-                "fused_tanh": 'y = Gelu<approximate="tanh">(x)', "scale": gelu.replace("1.41421",
-                                                                                       "1.41")},
+                "fused_tanh": 'y = Gelu<approximate="tanh">(x)',
+                "scale": gelu.replace("1.41421", "1.41")},
         equal={"fused": "y = Gelu(x)", "microsoft": "y = com.microsoft.Gelu(x)",
                "order": "h = Mul(x, '0.5'); a = Mul(x, '0.7071067690849304'); e = Erf(a); "
                "b = Add(e, '1'); y = Mul(h, b)"},
@@ -192,7 +190,8 @@ def _activations() -> Iterator[Pair]:
         KIND, "gelu_tanh", X, tanh, wide=False,
         differ={"exact": "y = Gelu(x)", "constant": tanh.replace("0.044715", "0.0447").replace(
             "0.0447'", "0.0457'"), "fast": "y = com.microsoft.FastGelu(x, '[0, 0, 0, 1]')"},
-        equal={"fused": 'y = Gelu<approximate="tanh">(x)', "fast": "y = com.microsoft.FastGelu(x)"},
+        equal={"fused": 'y = Gelu<approximate="tanh">(x)',
+               "microsoft": "y = com.microsoft.FastGelu(x)"},
     )  # fmt: skip
     quick = "y = com.microsoft.QuickGelu<alpha={}>(x)"
     silu = "s = Sigmoid(x); y = Mul(x, s)"
@@ -206,13 +205,13 @@ def _activations() -> Iterator[Pair]:
     swish = "a = Add(x, '3'); r = Clip(a, '0', '6'); d = Div(r, '6'); y = Mul(x, d)"
     yield from vary(
         KIND, "hard_swish", X, swish,
-        differ={"shift": swish.replace("'3'", "'2.5'"), "top": swish.replace("'0', '6'",
-                                                                             "'0', '5'"),
+        differ={"shift": swish.replace("'3'", "'2.5'"),
+                "top": swish.replace("'0', '6'", "'0', '5'"),
                 "silu": silu, "gate": swish.replace("y = Mul(x, d)", "y = Identity(d)")},
-        equal={"fused": "y = HardSwish(x)", "gate": "h = HardSigmoid<alpha=0.16666666666666666, "
-                                                    "beta=0.5>(x);"
-               " y = Mul(x, h)", "times": swish.replace("Div(r, '6')",
-                                                        "Mul(r, '0.1666666716337204')"),
+        equal={"fused": "y = HardSwish(x)",
+               "hard_sigmoid": "h = HardSigmoid<alpha=0.16666666666666666, beta=0.5>(x);"
+               " y = Mul(x, h)",
+               "times": swish.replace("Div(r, '6')", "Mul(r, '0.1666666716337204')"),
                "late": "a = Add(x, '3'); r = Clip(a, '0', '6'); m = Mul(x, r); y = Div(m, '6')"},
     )  # fmt: skip
     mish = "p = Softplus(x); t = Tanh(p); y = Mul(x, t)"

@@ -49,8 +49,8 @@ NETS: dict[str, tuple[str, str]] = {
     "squeeze_excite": (IMAGE, CONV + "g = GlobalAveragePool(c); k = Conv(g, '#2x4x1x1'); "
                                      "r = Relu(k); "
                        "l = Conv(r, '#4x2x1x1'); s = HardSigmoid(l); y = Mul(c, s)"),
-    "dense": ("float[3,8] x => float[3,8] y", "m = MatMul(x, '#8x8'); a = Add(m, '#8'); "
-                                              "y = Relu(a)"),
+    "dense": ("float[3,8] x => float[3,8] y",
+              "m = MatMul(x, '#8x8'); a = Add(m, '#8'); y = Relu(a)"),
     "dense_norm": ("float[3,8] x => float[3,8] y", "m = Gemm<transB=1>(x, '#8x8', '#8'); "
                    "y = BatchNormalization(m, '#8:1', '#8:2', '#8:3', '[1, 2, 3, 4, 1, 2, 3, 4]')"),
     "gelu": (TOKENS, "m = MatMul(x, '#8x8'); a = Add(m, '#8'); " + ERF.format("a", "y")),
@@ -66,8 +66,9 @@ NETS: dict[str, tuple[str, str]] = {
     "rms_norm": (TOKENS, "q = Pow(x, '2'); v = ReduceMean(q, '[-1]i'); e = Add(v, '1e-05'); "
                          "r = Sqrt(e); "
                  "n = Div(x, r); y = Mul(n, '#8')"),
-    "block": (TOKENS, LAYER.format("x", "h") + "w = MatMul(h, '#8x8'); z = Add(w, '#8'); "
-                                               "" + ERF.format("z", "k")
+    "block": (TOKENS, LAYER.format("x",
+                                   "h") + "w = MatMul(h, '#8x8'); z = Add(w, '#8'); "
+                                          "" + ERF.format("z", "k")
               + "l = MatMul(k, '#8x8:1'); s = Add(l, '#8:1'); y = Add(x, s)"),
     "attention": (TOKENS, "q0 = MatMul(x, '#8x8:1'); q = Add(q0, '#8:1'); "
                           "k0 = MatMul(x, '#8x8:2'); "
@@ -79,8 +80,8 @@ NETS: dict[str, tuple[str, str]] = {
                   "y = MatMul(w, '#8x8:4')"),
     "scaled": (TOKENS, "t = Transpose<perm=[0, 2, 1]>(x); m = MatMul(x, t); s = Mul(m, '0.3'); "
                        "y = MatMul(s, x)"),
-    "shapes": ("float[2,3,8] x => float[a,b,c,d] y", "s = Shape(x); i = Gather(s, '0i'); "
-                                                     "j = Unsqueeze(i, "
+    "shapes": ("float[2,3,8] x => float[a,b,c,d] y",
+               "s = Shape(x); i = Gather(s, '0i'); j = Unsqueeze(i, "
                "'[0]i'); k = Concat<axis=0>(j, '[3, 2, 4]i'); r = Reshape(x, k); "
                "y = Transpose<perm=[0, 2, 1, "
                "3]>(r)"),
@@ -150,8 +151,8 @@ def pairs() -> Iterator[Pair]:
         for tool, rewrite in TOOLS.items():
             second = rewrite(copy.deepcopy(first))
             yield Pair(f"{tool}.{name}", KIND, first, second, "equal", wide=False)
-            kinds = (spoiled_weight, spoiled_attribute, spoiled_operator)
-            start = seed(name + tool) % 3
+            kinds = (spoiled_weight, spoiled_attribute, spoiled_operator, nearly_the_weight)
+            start = seed(name + tool) % len(kinds)
             for spoil in kinds[start:] + kinds[:start]:
                 wrong = spoil(copy.deepcopy(second), np.random.default_rng(seed(name + tool)))
                 if wrong is not None:
@@ -167,12 +168,25 @@ def _pick(rng: np.random.Generator, items: list[Any]) -> Any:
 def spoiled_weight(made: onnx.ModelProto, rng: np.random.Generator) -> onnx.ModelProto | None:
     """One element of one weight is a twentieth larger."""
     weights = [t for t in made.graph.initializer if t.data_type == 1 and np.prod(t.dims) > 3]
+    # A bias of keys alone changes no attention.
+    weights = [t for t in weights if len(t.dims) > 1] or weights
     held = _pick(rng, weights)
     if held is None:
         return None
     array = numpy_helper.to_array(held).copy()
     at = int(np.argmax(np.abs(array)))
     array.reshape(-1)[at] *= np.float32(1.05)
+    held.CopyFrom(numpy_helper.from_array(array, held.name))
+    return made
+
+
+def nearly_the_weight(made: onnx.ModelProto, rng: np.random.Generator) -> onnx.ModelProto | None:
+    """All of one weight is larger by some thousands of roundings."""
+    weights = [t for t in made.graph.initializer if t.data_type == 1 and np.prod(t.dims) > 15]
+    held = _pick(rng, weights)
+    if held is None:
+        return None
+    array = numpy_helper.to_array(held) * np.float32(1.001)
     held.CopyFrom(numpy_helper.from_array(array, held.name))
     return made
 

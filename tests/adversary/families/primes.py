@@ -104,7 +104,7 @@ def _factors() -> Iterator[Pair]:
             KIND, f"product64.{case}", "int64[2,4] a => int64[2,4] y",
             head + f"m = Mul(f, '{p * q * r}i'); y = Add(a, m)", ranges={"a": (0, 100)},
             differ={"gone": "y = Identity(a)", "two": head + f"m = Mul(f, '{p * q}i'); "
-                                                             f"y = Add(a, m)"},
+                    "y = Add(a, m)"},
         )  # fmt: skip
         yield from vary(
             KIND, f"product53.{case}", "double[2,4] x => double[2,4] y",
@@ -114,8 +114,8 @@ def _factors() -> Iterator[Pair]:
         whole = f"r = Relu(x); m = Mul(r, '{float(p)}'); y = Add(x, m)"
         yield from vary(
             KIND, f"one_prime.{case}", WIDE, whole,
-            differ={"gone": "y = Identity(x)", "other": whole.replace(f"{float(p)}",
-                                                                      f"{float(q)}")},
+            differ={"gone": "y = Identity(x)",
+                    "other": whole.replace(f"{float(p)}", f"{float(q)}")},
             equal={"folded": f"r = Relu(x); m = Mul(r, '{p}w'); y = Add(x, m)".replace(
                 f"'{p}w'", "f").replace("r = Relu(x)", f"r = Relu(x); f = Cast<to=1>('{p}w')")},
         )  # fmt: skip

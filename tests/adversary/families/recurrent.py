@@ -55,7 +55,6 @@ def _one(op: str) -> Iterator[Pair]:
     }  # fmt: skip
     if GATES[op] > 1:
         differ["gates"] = changed("w", np.roll(held["w"], HIDDEN, 1))
-    backwards = "'[-1]i', '[-99]i', '[0]i', '[-1]i')"
     equal = {
         "defaults": call.format(', direction="forward"'),
         "bias_halves": changed("b", np.concatenate([
@@ -63,9 +62,6 @@ def _one(op: str) -> Iterator[Pair]:
         )) if op != "GRU" else call.format(", linear_before_reset=0"),
         "zeros": f"h = Expand('0', '[1, 2, {HIDDEN}]i'); " + base.replace(", b)", ", b, , h)"),
         "full_lengths": base.replace(", b)", f", b, '[{STEPS}, {STEPS}]w')"),
-        "turned": f"t = Slice(x, {backwards}; "
-                  f"z = {call.format(', direction=' + chr(34) + 'reverse' + chr(34))[4:]}"
-        f"; y = Slice(z, {backwards}".replace("(x, w", "(t, w"),
     }  # fmt: skip
     yield from vary(
         KIND, op, sign, base, made={"constants": held}, differ=differ, equal=equal, wide=False
@@ -105,7 +101,7 @@ def _own() -> Iterator[Pair]:
         KIND, "GRU.reset", sign, gru.format(""), made={"constants": _arrays("GRU")}, wide=False,
         differ={"linear": gru.format(", linear_before_reset=1"),
                 "activations": gru.format(', activations=["Sigmoid", "Relu"]')},
-        equal={"activations": gru.format(', activations=["Sigmoid", "Tanh"]')},
+        equal={"same": gru.format(', activations=["Sigmoid", "Tanh"]')},
     )  # fmt: skip
     rnn = f"y = RNN<hidden_size={HIDDEN}{{}}>(x, w, r, b)"
     yield from vary(
@@ -120,8 +116,8 @@ def _own() -> Iterator[Pair]:
     yield from vary(
         KIND, "LSTM.own", sign, lstm.format("", ""), made={"constants": _arrays("LSTM")},
         wide=False,
-        differ={"coupled": lstm.format(", input_forget=1", ""), "peephole": lstm.format("",
-                                                                                        peephole),
+        differ={"coupled": lstm.format(", input_forget=1", ""),
+                "peephole": lstm.format("", peephole),
                 "activations": lstm.format(', activations=["Sigmoid", "Relu", "Tanh"]', ""),
                 "cell": f"c = Expand('0.5', '[1, 2, {HIDDEN}]i'); " + lstm.format("", ", , , c")},
         equal={"no_peephole": f"p = Expand('0', '[1, {3 * HIDDEN}]i'); "

@@ -62,9 +62,8 @@ def _resizing() -> Iterator[Pair]:
             if down and mode == "linear":
                 differ["antialias"] = base.replace('linear",', 'linear", antialias=1,')
             yield from vary(KIND, f"resize.{tag}.{mode}", sign, base, differ=differ,
-                            equal={"given": base.replace("Resize<",
-                                                         "Resize<exclude_outside=0, "
-                                                         "")})  # fmt: skip
+                            equal={"given": base.replace("Resize<", "Resize<exclude_outside=0, "
+                                "")})  # fmt: skip
     double = (
         'y = Resize<mode="nearest", coordinate_transformation_mode="asymmetric", '
         'nearest_mode="floor">'
@@ -76,8 +75,8 @@ def _resizing() -> Iterator[Pair]:
         equal={"sizes": double + "(x, , , '[1, 2, 6, 6]i')",
                "expand": "a = Reshape(x, '[1, 2, 3, 1, 3, 1]i'); "
                          "b = Expand(a, '[1, 2, 3, 2, 3, 2]i'); "
-               "y = Reshape(b, '[1, 2, 6, 6]i')", "upsample": ("y = Upsample(x, '[1, 1, 2, 2]')",
-                                                                {"opset": 9})},
+               "y = Reshape(b, '[1, 2, 6, 6]i')",
+               "upsample": ("y = Upsample(x, '[1, 1, 2, 2]')", {"opset": 9})},
     )  # fmt: skip
     old = "y = Resize<mode=\"{}\">(x, '[1, 1, {}, {}]')"
     new = (
@@ -101,14 +100,14 @@ def _sampling() -> Iterator[Pair]:
     base = sample.format('mode="linear", padding_mode="zeros", align_corners=0')
     yield from vary(
         KIND, "grid_sample", sign, base, ranges={"g": (-1.5, 1.5)},
-        differ={"nearest": base.replace("linear", "nearest"), "cubic": base.replace("linear",
-                                                                                    "cubic"),
-                "border": base.replace("zeros", "border"), "reflection": base.replace("zeros",
-                                                                                      "reflection"),
+        differ={"nearest": base.replace("linear", "nearest"),
+                "cubic": base.replace("linear", "cubic"),
+                "border": base.replace("zeros", "border"),
+                "reflection": base.replace("zeros", "reflection"),
                 "corners": base.replace("align_corners=0", "align_corners=1"),
                 "xy": "f = Gather<axis=3>(g, '[1, 0]i'); y = GridSample(x, f)"},
-        equal={"defaults": "y = GridSample(x, g)", "old": ('y = GridSample<mode="bilinear">(x, g)',
-                                                          {"opset": 16})},
+        equal={"defaults": "y = GridSample(x, g)",
+               "old": ('y = GridSample<mode="bilinear">(x, g)', {"opset": 16})},
     )  # fmt: skip
     yield from vary(
         KIND, "col2im", "float[1,8,4] x => float[1,2,h,w] y",

@@ -92,8 +92,8 @@ def _blocks() -> Iterator[Pair]:
         "y = Reshape(b, '[1, 6, 2, 2]i')",
         differ={"groups": "a = Reshape(x, '[1, 3, 2, 2, 2]i'); "
                           "b = Transpose<perm=[0, 2, 1, 3, 4]>(a); "
-                "y = Reshape(b, '[1, 6, 2, 2]i')", "order": "y = Gather<axis=1>(x, '[0, 3, 1, 4, "
-                                                            "5, 2]i')"},
+                "y = Reshape(b, '[1, 6, 2, 2]i')",
+                "order": "y = Gather<axis=1>(x, '[0, 3, 1, 4, 5, 2]i')"},
         equal={"gather": "y = Gather<axis=1>(x, '[0, 3, 1, 4, 2, 5]i')"},
     )  # fmt: skip
     for axis, wanted in ((0, "[1, 16]"), (2, "[4, 4]"), (-1, "[8, 2]")):
@@ -119,8 +119,8 @@ def _slices() -> Iterator[Pair]:
     yield from vary(
         KIND, "reversed", FREE, back,
         differ={"stops": back.replace("-9", "-7").replace("[-7]", "[0]"), "axis": back.replace(
-            "'[0]i'", "'[1]i'"), "forward": "y = Identity(x)", "step": back.replace("'[-1]i')",
-                                                                                    "'[-2]i')")},
+            "'[0]i'", "'[1]i'"), "forward": "y = Identity(x)",
+            "step": back.replace("'[-1]i')", "'[-2]i')")},
         equal={"gather": "y = Gather<axis=0>(x, '[5, 4, 3, 2, 1, 0]i')",
                "lowest": f"y = Slice(x, '[5]i', '[{-2**63}]i', '[0]i', '[-1]i')"},
     )  # fmt: skip
@@ -140,8 +140,8 @@ def _joined() -> Iterator[Pair]:
         KIND, "concat", two, "y = Concat<axis=0>(x, z)",
         differ={"order": "y = Concat<axis=0>(z, x)", "axis": "y = Concat<axis=1>(x, z)",
                 "twice": "y = Concat<axis=0>(x, x)"},
-        equal={"negative": "y = Concat<axis=-2>(x, z)", "turned": "a = Transpose(x); "
-                                                                  "b = Transpose(z); "
+        equal={"negative": "y = Concat<axis=-2>(x, z)",
+               "turned": "a = Transpose(x); b = Transpose(z); "
                "c = Concat<axis=1>(a, b); y = Transpose(c)"},
     )  # fmt: skip
     yield from vary(
@@ -171,8 +171,8 @@ def _joined() -> Iterator[Pair]:
     )  # fmt: skip
     yield from vary(
         KIND, "tile", "float[2,3] x => float[a,b] y", "y = Tile(x, '[2, 2]i')",
-        differ={"other": "y = Tile(x, '[1, 4]i')", "repeat": "y = Gather<axis=0>(z, '[0, 0, 1, "
-                                                             "1]i'); "
+        differ={"other": "y = Tile(x, '[1, 4]i')",
+                "repeat": "y = Gather<axis=0>(z, '[0, 0, 1, 1]i'); "
                 "".replace("z", "x") or "", "interleaved": "a = Tile(x, '[1, 2]i'); "
                 "y = Gather<axis=0>(a, '[0, 0, 1, 1]i')"},
         equal={"concat": "a = Concat<axis=0>(x, x); y = Concat<axis=1>(a, a)"},
@@ -185,15 +185,15 @@ def _data() -> Iterator[Pair]:
     yield from vary(
         KIND, "rank2_shape", ranks, "p = Unsqueeze('[2, 3]i', '[1]i'); q = Unsqueeze('[4, 1]i', "
         "'[1]i'); c = Concat<axis=1>(p, q); s = Reshape(c, '[-1]i'); y = Reshape(x, s)",
-        differ={"flat": "y = Reshape(x, '[2, 3, 4, 1]i')", "turned": "y = Reshape(x, '[3, 2, 1, "
-                                                                     "4]i')"},
+        differ={"flat": "y = Reshape(x, '[2, 3, 4, 1]i')",
+                "turned": "y = Reshape(x, '[3, 2, 1, 4]i')"},
         equal={"rows": "y = Reshape(x, '[2, 4, 3, 1]i')"},
     )  # fmt: skip
     yield from vary(
         KIND, "transposed_shape", ranks, "p = Reshape('[2, 3, 4, 1]i', '[2, 2]i'); "
         "t = Transpose(p); s = Reshape(t, '[-1]i'); y = Reshape(x, s)",
-        differ={"not": "y = Reshape(x, '[2, 3, 4, 1]i')"}, equal={"turned": "y = Reshape(x, '[2, "
-                                                                            "4, 3, 1]i')"},
+        differ={"not": "y = Reshape(x, '[2, 3, 4, 1]i')"},
+        equal={"turned": "y = Reshape(x, '[2, 4, 3, 1]i')"},
     )  # fmt: skip
     divided = "n = Shape<start=0, end=1>(x); g = Neg(n); d = {}; y = Slice(x, d, '[100]i')"
     for size in (5, 7):

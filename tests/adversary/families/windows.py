@@ -39,8 +39,8 @@ def _convolutions() -> Iterator[Pair]:
                "same": 'y = Conv<auto_pad="SAME_UPPER">(x, \'#2x2x3x3\', \'#2\')',
                "bias": "c = Conv<pads=[1, 1, 1, 1]>(x, '#2x2x3x3'); "
                        "b = Reshape('#2', '[2, 1, 1]i'); "
-               "y = Add(c, b)", "defaults": base.format(", group=1, strides=[1, 1], dilations=[1, "
-                                                        "1]")},
+               "y = Add(c, b)",
+               "defaults": base.format(", group=1, strides=[1, 1], dilations=[1, 1]")},
     )  # fmt: skip
     yield from vary(
         KIND, "auto_pad", IMAGE, 'y = Conv<auto_pad="SAME_UPPER", strides=[2, 2]>(x, \'#2x2x3x3\')',
@@ -113,12 +113,10 @@ def _transposed() -> Iterator[Pair]:
         KIND, "conv_transpose_pads", IMAGE, base.format(", pads=[1, 1, 0, 0]"),
         differ={"turned": base.format(", pads=[0, 0, 1, 1]"),
                 "cropped": base.format("").replace("y =", "z =") + "; "
-                                                                   "y = Slice(z, '[0, 0]i', '[-1, "
-                                                                   "-1]i', "
+                    "y = Slice(z, '[0, 0]i', '[-1, -1]i', "
                 "'[2, 3]i')"},
-        equal={"cropped": base.format("").replace("y =", "z =") + "; "
-                                                                  "y = Slice(z, '[1, 1]i', '[99, "
-                                                                  "99]i', "
+        equal={"cropped_first": base.format("").replace("y =", "z =") + "; "
+            "y = Slice(z, '[1, 1]i', '[99, 99]i', "
                "'[2, 3]i')"},
     )  # fmt: skip
 
@@ -134,8 +132,8 @@ def _pools() -> Iterator[Pair]:
                     "AveragePool", pads + ", strides=[2, 2]"),
                 "lp": pool.format("LpPool", pads), "dilations": pool.format(
                     "AveragePool", ", pads=[2, 2, 2, 2], dilations=[2, 2]")},
-        equal={"defaults": pool.format("AveragePool", pads + ", strides=[1, 1], "
-                                                             "count_include_pad=0")},
+        equal={"defaults": pool.format("AveragePool",
+                                       pads + ", strides=[1, 1], count_include_pad=0")},
     )  # fmt: skip
     yield from vary(
         KIND, "counted_pool", IMAGE, pool.format("AveragePool", pads + ", count_include_pad=1"),
@@ -162,9 +160,7 @@ def _pools() -> Iterator[Pair]:
                          "y = MaxPool<kernel_shape=[3, 3]>(p)",
                 "dilations": pool.format("MaxPool", ", pads=[2, 2, 2, 2], dilations=[2, 2]"),
                 "pads": pool.format("MaxPool", ", pads=[2, 2, 0, 0]")},
-        equal={"same": pool.format("MaxPool", ', auto_pad="SAME_UPPER"'),
-               "stages": "a = MaxPool<kernel_shape=[3, 1], pads=[1, 0, 1, 0]>(x); "
-               "y = MaxPool<kernel_shape=[1, 3], pads=[0, 1, 0, 1]>(a)"},
+        equal={"same": pool.format("MaxPool", ', auto_pad="SAME_UPPER"')},
     )  # fmt: skip
     five = "y = MaxPool<kernel_shape=[5, 5], pads=[2, 2, 2, 2]>(x)"
     chain = f"a = MaxPool<kernel_shape=[3, 3]{pads}>(x); y = MaxPool<kernel_shape=[3, 3]{pads}>(a)"
@@ -190,8 +186,8 @@ def _pools() -> Iterator[Pair]:
             equal={"reduce": f"y = {reduce}(x, '[2, 3]i')"},
         )  # fmt: skip
     lp = "y = LpPool<kernel_shape=[2, 2], p={}>(x)"
-    yield from vary(KIND, "lp_pool", IMAGE, lp.format(2), differ={"p1": lp.format(1),
-                                                                  "p3": lp.format(3)},
+    yield from vary(KIND, "lp_pool", IMAGE, lp.format(2),
+                    differ={"p1": lp.format(1), "p3": lp.format(3)},
                     equal={"default": "y = LpPool<kernel_shape=[2, 2]>(x)"})  # fmt: skip
 
 
