@@ -19,8 +19,13 @@ from onebyone.kernels.arithmetic import Arithmetic, Float64
 from onebyone.kernels.errors import ExecutionError, UnsupportedError
 from onebyone.kernels.precision import native
 
-# Its expected output says that nothing divided by nothing is nothing.
-OWN_WAY = {"test_l2normalization_axis_0"}
+# Their expected output says that nothing divided by nothing is nothing, and that the last element
+# of the result lies a fraction before its end; ONNX Runtime says otherwise.
+OWN_WAY = {
+    "test_l2normalization_axis_0",
+    "test_resize_downsample_scales_cubic_align_corners",
+    "test_resize_downsample_scales_linear_align_corners",
+}
 
 
 @functools.cache
