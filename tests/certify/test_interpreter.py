@@ -21,8 +21,13 @@ from onebyone.kernels.precision import native
 
 PRIME = next(drawn_primes(0))
 
-# Its expected output says that nothing divided by nothing is nothing.
-OWN_WAY = {"test_l2normalization_axis_0"}
+# Their expected output says that nothing divided by nothing is nothing, and that the last element
+# of the result lies a fraction before its end; ONNX Runtime says otherwise.
+OWN_WAY = {
+    "test_l2normalization_axis_0",
+    "test_resize_downsample_scales_cubic_align_corners",
+    "test_resize_downsample_scales_linear_align_corners",
+}
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.tables.onnx_nodes import OnnxNode, s
-from tests.tables.operands import Operand, f, idx, k, w
+from tests.tables.operands import Operand, f, idx, k, near, w
 
 MS = "com.microsoft"
 NCHWC = "com.microsoft.nchwc"
@@ -81,6 +81,7 @@ FUSED: dict[tuple[str, str], list[OnnxNode]] = {
         *(_ms("FusedGemm", f(3, 4), w(4, 5), w(5), **given) for given in _GEMM),
     ],
     (MS, "GatherND"): [_ms("GatherND", X, k([[0, 1], [1, 2]]))],
+    (MS, "GridSample"): [_ms("GridSample", f(2, 3, 4, 5), near(2, 3, 2, 2), mode="bilinear", padding_mode="border", align_corners=1)],
     (MS, "Inverse"): [_ms("Inverse", Operand((np.eye(3) * 3 + np.arange(9).reshape(3, 3) / 9).astype(np.float32)))],
     (MS, "Pad"): [_ms("Pad", f(3, 4), k([1, 0, 0, 2]), k(0.5, np.float32)), _ms("Pad", f(3, 4), k([1, 0, 0, 2]), mode="reflect")],
     (MS, "Range"): [_ms("Range", k(1, np.float32), k(9, np.float32), k(3, np.float32)), _ms("Range", k(1), k(5), kinds=(7,))],

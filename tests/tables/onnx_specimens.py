@@ -195,7 +195,6 @@ SPECIMENS: dict[str, list[OnnxNode]] = {
         s("Gemm", f(2, 4), w(4, 3), k(0.7, F)),
     ],
     # onnxruntime has it up to opset 21.
-    "GlobalLpPool": [s("GlobalLpPool", IMAGE, opset=21), s("GlobalLpPool", IMAGE, p=1, opset=21)],
     "Greater": _both("Greater"),
     "GreaterOrEqual": _both("GreaterOrEqual"),
     "GroupNormalization": [
@@ -220,7 +219,6 @@ SPECIMENS: dict[str, list[OnnxNode]] = {
     "LessOrEqual": _both("LessOrEqual"),
     "Log": [s("Log", pos(*SHAPE))],
     "LpNormalization": [s("LpNormalization", X), s("LpNormalization", X, axis=1, p=1)],
-    "LpPool": _pool("LpPool") + _pool("LpPool", p=1),
     "MatMul": [
         s("MatMul", X, w(4, 5)),
         s("MatMul", w(5, 3), X),
@@ -239,6 +237,7 @@ SPECIMENS: dict[str, list[OnnxNode]] = {
         *_pool("MaxPool"),
         s("MaxPool", IMAGE, kernel_shape=[2, 2], outputs=2),
         s("MaxPool", IMAGE, kernel_shape=[2, 2], dilations=[2, 1], storage_order=1),
+        s("MaxPool", f(2, 3, 5, 6), kernel_shape=[2, 3], outputs=2, strides=[2, 1], pads=[1, 0, 0, 2], storage_order=1),
     ],
     "Mean": [s("Mean", X, Y), s("Mean", X, _MIXED, Y), s("Mean", X)],
     "MeanVarianceNormalization": [s("MeanVarianceNormalization", IMAGE), s("MeanVarianceNormalization", IMAGE, axes=[1, 2])],
@@ -275,18 +274,9 @@ SPECIMENS: dict[str, list[OnnxNode]] = {
         s("Reshape", X, k([-1])),
         s("Reshape", X, shape=[2, 12], opset=4, vary={"shape": [[12, 2], [4, 6]]}),
     ],
-    "Resize": [
-        s("Resize", IMAGE, None, k([1, 1, 2, 2], F)),
-        s("Resize", IMAGE, None, k([1, 1, 1.5, 2], F), mode="linear"),
-        s("Resize", IMAGE, None, None, k([1, 4, 7, 9]), mode="cubic", cubic_coeff_a=-0.5),
-        s("Resize", IMAGE, None, k([0.5, 0.7], F), axes=[2, 3], antialias=1, mode="linear"),
-        s("Resize", IMAGE, None, None, k([1, 4, 7, 7]), vary={"keep_aspect_ratio_policy": ["not_larger", "not_smaller"]}),
-    ],
     "ReverseSequence": [s("ReverseSequence", f(4, 3, 2), k([1, 3, 4])), s("ReverseSequence", f(3, 4, 2), k([1, 3, 4]), batch_axis=0, time_axis=1)],
     "Round": [s("Round", X)],
     "Scatter": [s("Scatter", X, idx(2, 2, 4, high=3), f(2, 2, 4), axis=1, opset=10)],
-    "ScatterElements": [s("ScatterElements", X, k([[[0, 1, 0, 1]]]), f(1, 1, 4), axis=1), s("ScatterElements", X, k([[[0, 1, 0, 1]]]), f(1, 1, 4), reduction="add")],
-    "ScatterND": [s("ScatterND", X, k([[0, 1], [1, 2]]), f(2, 4)), s("ScatterND", X, k([[0, 1], [0, 1]]), f(2, 4), reduction="add")],
     "Shape": [s("Shape", X), s("Shape", X, start=1), s("Shape", f(2, 3, 4, 5), start=1, end=-1)],
     "Shrink": [s("Shrink", X), s("Shrink", X, bias=0.5, lambd=1.0)],
     "Slice": [
@@ -313,7 +303,6 @@ SPECIMENS: dict[str, list[OnnxNode]] = {
     "Transpose": [s("Transpose", X), s("Transpose", X, perm=[0, 2, 1], vary={"perm": [[1, 0, 2], [2, 0, 1], [1, 2, 0]]})],
     "Trilu": [s("Trilu", X), s("Trilu", X, k(1), upper=0)],
     "Unsqueeze": [s("Unsqueeze", X, k([1])), s("Unsqueeze", X, k([0, -1])), s("Unsqueeze", X, axes=[1], opset=11, vary={"axes": [[0], [2], [1, 2]]})],
-    "Upsample": [s("Upsample", IMAGE, k([1, 1, 2, 2], F), opset=9)],
     "Where": [s("Where", b(*SHAPE), X, Y), s("Where", k([True, False, True, True], BOOL), X, _MIXED), s("Where", b(3, 1), X, k(-9, F))],
     "Xor": _logic("Xor"),
 }  # fmt: skip

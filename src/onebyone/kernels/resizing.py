@@ -9,10 +9,12 @@ import numpy as np
 
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.errors import UnsupportedError
+from onebyone.kernels.operands import move
 
 _MODES = frozenset({"nearest", "linear", "cubic"})
 _COORDINATES = frozenset(
-    {"align_corners", "asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"}
+    "align_corners asymmetric half_pixel half_pixel_symmetric pytorch_half_pixel "
+    "tf_crop_and_resize".split()
 )
 
 
@@ -28,6 +30,8 @@ class Resize:
         exclude_outside: elements beyond the border have no weight.
         antialias: a smaller result is smoothed.
         policy: what becomes of sizes that would change the aspect ratio.
+        single: places that are rounded are computed in float32, and lengths from scales, too.
+        fill: what lies outside of an operand that is cropped.
     """
 
     mode: str
@@ -37,6 +41,12 @@ class Resize:
     exclude_outside: bool
     antialias: bool
     policy: str
+    single: bool = False
+    fill: float = 0.0
+
+
+# The part of an axis that is cropped, as shares of its length; all of it.
+_WHOLE = (0.0, 1.0)
 
 
 def resize(
@@ -47,19 +57,38 @@ def resize(
     *,
     scales: Array | None,
     sizes: Array | None,
+    crops: Sequence[tuple[float, float]] | None = None,
 ) -> Tensor:
     """Resize ``axes`` of ``x`` by ``scales`` or to ``sizes``.
+
+    Args:
+        ar: the arithmetic.
+        x: data; exact values, too, where elements are only selected.
+        plan: how.
+        axes: the axes.
+        scales: of each axis.
+        sizes: of each axis.
+        crops: where each axis begins and ends, as shares of its length, in the coordinates
+            ``tf_crop_and_resize``.
 
     Raises:
         UnsupportedError: a way to resize that is not known here.
     """
-    if plan.antialias or plan.coordinates not in _COORDINATES or plan.mode not in _MODES:
+    known = plan.coordinates in _COORDINATES and plan.mode in _MODES
+    if not known or (plan.antialias and plan.mode == "nearest"):
         raise UnsupportedError(f"{plan.mode} resize of {plan.coordinates} coordinates")
+    if plan.mode != "nearest" and not ar.is_data(x):
+        raise UnsupportedError(f"{plan.mode} resize of integers")
+    cropped = plan.coordinates == "tf_crop_and_resize"
+    if cropped and (crops is None or plan.antialias or plan.policy != "stretch"):
+        raise UnsupportedError("a resize that crops, without a region or in a special way")
+    parts = list(crops or ()) if cropped else [_WHOLE] * len(axes)
     lengths, factors = _targets(x.shape, plan, axes, scales, sizes)
-    for axis, length, factor in zip(axes, lengths, factors, strict=True):
-        if length == x.shape[axis] and factor == 1.0:
+    inside = np.ones((), bool)
+    for axis, length, factor, part in zip(axes, lengths, factors, parts, strict=True):
+        size = x.shape[axis]
+        if length == size and factor == 1.0 and part == _WHOLE:
             continue
-        table = matrix(x.shape[axis], length, factor, plan)
 
         def last(a: Array, axis: int = axis) -> Array:
             return np.moveaxis(a, axis, -1)
@@ -67,12 +96,20 @@ def resize(
         def back(a: Array, axis: int = axis) -> Array:
             return np.moveaxis(a, -1, axis)
 
+        table = matrix(size, length, factor, plan, part)
         if plan.mode == "nearest":
             index = table.argmax(axis=1)
-            x = ar.move(lambda a, index=index, axis=axis: np.take(a, index, axis), x)
+            x = move(ar, lambda a, index=index, axis=axis: np.take(a, index, axis), x)
         else:
             x = ar.move(back, ar.matmul(ar.move(last, x), ar.constant(table.T)))
-    return x
+        if cropped:
+            place = _coordinates(size, length, factor, plan, part)
+            within = (place >= 0) & (place <= size - 1)
+            inside = inside & within.reshape([-1 if a == axis else 1 for a in range(x.ndim)])
+    if bool(np.all(inside)):
+        return x
+    fill = ar.constant(plan.fill) if ar.is_data(x) else np.asarray(plan.fill).astype(x.dtype)
+    return move(ar, lambda a, b: np.where(inside, a, b), x, fill)
 
 
 def _targets(
@@ -82,9 +119,15 @@ def _targets(
     scales: Array | None,
     sizes: Array | None,
 ) -> tuple[list[int], list[float]]:
+    """The lengths of the axes, and their scales."""
     if scales is not None:
-        factors = [float(s) for s in scales]
-        return [int(np.floor(shape[a] * f)) for a, f in zip(axes, factors, strict=True)], factors
+        exact = [float(s) for s in scales]
+        # The runtime scales the whole length, where an operand is cropped, too.
+        lengths = [_length(shape[a], s, plan) for a, s in zip(axes, exact, strict=True)]
+        return lengths, [
+            _ratio(n, shape[a], s) if plan.single else s
+            for a, n, s in zip(axes, lengths, exact, strict=True)
+        ]
     if sizes is None:
         raise ValueError("Resize has neither scales nor sizes")
     lengths = [int(n) for n in sizes]
@@ -96,49 +139,69 @@ def _targets(
     return lengths, factors
 
 
-def matrix(size: int, length: int, scale: float, plan: Resize) -> Array:
+def _length(size: int, scale: float, plan: Resize) -> int:
+    product = np.float32(size) * np.float32(scale) if plan.single else size * scale
+    return int(np.floor(product))
+
+
+def _ratio(length: int, size: int, scale: float) -> float:
+    """A scale, or the quotient of lengths that it is the rounded form of."""
+    quotient = length / size
+    return quotient if np.float32(quotient) == np.float32(scale) else scale
+
+
+def matrix(
+    size: int, length: int, scale: float, plan: Resize, part: tuple[float, float] = _WHOLE
+) -> Array:
     """The ``(length, size)`` matrix that resizes one axis."""
-    place = _coordinates(size, length, scale, plan.coordinates)
+    place = _coordinates(size, length, scale, plan, part)
     table = np.zeros((length, size))
     rows = np.arange(length)
     if plan.mode == "nearest":
-        table[rows, np.clip(_nearest(place, plan.nearest), 0, size - 1)] = 1.0
+        table[rows, np.clip(_nearest(place, plan.nearest, scale), 0, size - 1)] = 1.0
         return table
-    base = np.floor(place).astype(np.int64)
-    part = place - base
-    if plan.mode == "linear":
-        taps = {0: 1.0 - part, 1: part}
-    else:
-        taps = _cubic(part, plan.cubic)
-    for offset, weight in taps.items():
-        column = base + offset
+    # A smaller result is smoothed over as many elements as become one.
+    stretch = max(1.0 / scale, 1.0) if plan.antialias else 1.0
+    reach = (1.0 if plan.mode == "linear" else 2.0) * stretch
+    first = np.floor(place - reach + 1.0).astype(np.int64)
+    for offset in range(int(np.ceil(2 * reach)) + 1):
+        column = first + offset
+        weight = _weight((column - place) / stretch, plan)
         if plan.exclude_outside:
             weight = np.where((column >= 0) & (column < size), weight, 0.0)
         np.add.at(table, (rows, np.clip(column, 0, size - 1)), weight)
-    if plan.exclude_outside:
+    if plan.exclude_outside or plan.antialias:
         table /= table.sum(axis=1, keepdims=True)
     return table
 
 
-def _coordinates(size: int, length: int, scale: float, mode: str) -> Array:
-    out = np.arange(length, dtype=np.float64)
-    match mode:
+def _coordinates(
+    size: int, length: int, scale: float, plan: Resize, part: tuple[float, float]
+) -> Array:
+    """Where the elements of the result lie in the operand."""
+    kind = np.float32 if plan.single and plan.mode == "nearest" else np.float64
+    out, factor, half = np.arange(length, dtype=kind), kind(scale), kind(0.5)
+    match plan.coordinates:
         case "asymmetric":
-            return out / scale
+            return out / factor
         case "align_corners":
-            span = scale * size - 1
-            return out * (size - 1) / span if length > 1 else np.zeros(1)
+            # The standard takes the length before it is rounded down; the runtime does not.
+            return out * kind(size - 1) / kind(max(length - 1, 1))
         case "pytorch_half_pixel":
-            return (out + 0.5) / scale - 0.5 if length > 1 else np.zeros(1)
+            return (out + half) / factor - half if length > 1 else np.zeros(1)
         case "half_pixel_symmetric":
-            exact = scale * size
-            offset = size / 2 * (1 - length / exact)
-            return offset + (out + 0.5) / scale - 0.5
+            offset = kind(size / 2) * (kind(1) - kind(length) / (factor * kind(size)))
+            return offset + (out + half) / factor - half
+        case "tf_crop_and_resize":
+            start, end = (kind(share) for share in part)
+            if length == 1:
+                return half * (start + end) * kind(size - 1) * np.ones(1, kind)
+            return start * kind(size - 1) + out * (end - start) * kind(size - 1) / kind(length - 1)
         case _:
-            return (out + 0.5) / scale - 0.5
+            return (out + half) / factor - half
 
 
-def _nearest(place: Array, mode: str) -> Array:
+def _nearest(place: Array, mode: str, scale: float) -> Array:
     match mode:
         case "round_prefer_floor":
             out = np.ceil(place - 0.5)
@@ -148,16 +211,20 @@ def _nearest(place: Array, mode: str) -> Array:
             out = np.ceil(place)
         case "floor":
             out = np.floor(place)
+        case "floor_or_ceil":
+            # Before opset 11: down where the result is larger, up where it is smaller.
+            out = np.ceil(place) if scale < 1 else np.floor(place)
         case _:
             raise UnsupportedError(f"places rounded by {mode!r}")
     return out.astype(np.int64)
 
 
-def _cubic(part: Array, a: float) -> dict[int, Array]:
-    def near(t: Array) -> Array:
-        return ((a + 2) * t - (a + 3)) * t * t + 1
-
-    def far(t: Array) -> Array:
-        return ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-
-    return {-1: far(part + 1), 0: near(part), 1: near(1 - part), 2: far(2 - part)}
+def _weight(distance: Array, plan: Resize) -> Array:
+    """The weight of an element at a distance from a place."""
+    t = np.abs(distance)
+    if plan.mode == "linear":
+        return np.maximum(1 - t, 0)
+    a = plan.cubic
+    near = ((a + 2) * t - (a + 3)) * t * t + 1
+    far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
+    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))

@@ -16,7 +16,9 @@ from onebyone.dialects.onnx.semantics import (
     linear,
     norms,
     places,
+    pools,
     recurrent,
+    sampling,
     shapes,
 )
 from onebyone.dialects.onnx.semantics.base import Call, Operator, Table, apply
@@ -30,7 +32,9 @@ OPERATORS: Table = {
     **linear.TABLE,
     **norms.TABLE,
     **places.TABLE,
+    **pools.TABLE,
     **recurrent.TABLE,
+    **sampling.TABLE,
     **shapes.TABLE,
 }
 

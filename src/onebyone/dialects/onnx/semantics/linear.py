@@ -114,7 +114,7 @@ def _conv_transpose(ar: Arithmetic, call: Call, x: Any, w: Any, bias: Any = None
     )  # fmt: skip
 
 
-def _pool(call: Call, size: Sequence[int]) -> tuple[dict[str, Any], Pads]:
+def pool(call: Call, size: Sequence[int]) -> tuple[dict[str, Any], Pads]:
     """Kernel, strides, dilations and the pads with ``ceil_mode``'s rest; the declared pads."""
     kernel = list(call.given("kernel_shape"))
     strides, dilations = _strides(call, len(kernel))
@@ -129,36 +129,21 @@ def max_pool(ar: Arithmetic, call: Call, x: Any) -> Tensor:
     """``MaxPool``."""
     if call.outputs > 1:
         raise UnsupportedError("MaxPool with indices")
-    geometry, _ = _pool(call, x.shape[2:])
+    geometry, _ = pool(call, x.shape[2:])
     out = windows.max_pool(ar, data(ar, x), **geometry)
     return out if ar.is_data(x) else floats(ar, out, "MaxPool").astype(x.dtype)
 
 
 def average_pool(ar: Arithmetic, call: Call, x: Any) -> Tensor:
     """``AveragePool``."""
-    geometry, declared = _pool(call, x.shape[2:])
+    geometry, declared = pool(call, x.shape[2:])
     counted = declared if call.get("count_include_pad", 0) else [(0, 0)] * len(declared)
     return windows.average_pool(ar, x, counted=counted, **geometry)
-
-
-def _lp_pool(ar: Arithmetic, call: Call, x: Any) -> Tensor:
-    if call.get("p", 2) != 2:
-        raise UnsupportedError("LpPool with p other than 2")
-    geometry, _ = _pool(call, x.shape[2:])
-    return ar.function("Sqrt", windows.sum_pool(ar, ar.mul(x, x), **geometry))
 
 
 def global_pool(kernel: Callable[..., Tensor]) -> Operator:
     """A reduction over all spatial axes."""
     return lambda ar, call, x: kernel(ar, x, axes=tuple(range(2, x.ndim)))
-
-
-def _global_norm(ar: Arithmetic, call: Call, x: Any) -> Tensor:
-    order = call.get("p", 2)
-    if order not in (1, 2):
-        raise UnsupportedError(f"GlobalLpPool of order {order}")
-    kernel = lines.l1 if order == 1 else lines.l2
-    return kernel(ar, x, axes=tuple(range(2, x.ndim)))
 
 
 def _blocked(parameter: Any, x: Any, axis: int, block: int) -> Callable[[Array], Array]:
@@ -208,11 +193,8 @@ TABLE: Table = {
     ("", "Einsum"): _einsum,
     ("", "Gemm"): gemm,
     ("", "GlobalAveragePool"): global_pool(lines.mean),
-    ("", "GlobalLpPool"): _global_norm,
     ("", "GlobalMaxPool"): global_pool(lines.largest),
-    ("", "LpPool"): _lp_pool,
     ("", "MatMul"): row(products.matmul),
     ("", "MatMulInteger"): _matmul_integer,
-    ("", "MaxPool"): max_pool,
     ("com.microsoft", "FusedMatMul"): fused_matmul,
 }

@@ -1,4 +1,4 @@
-"""Norms in their primitive form, softmax, reductions and resizing."""
+"""Norms in their primitive form, softmax and reductions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from onebyone.dialects.onnx.semantics.base import Call, Operator, Result, Table, operand_axes
-from onebyone.kernels import lines, resizing, windows
+from onebyone.kernels import lines, windows
 from onebyone.kernels.arithmetic import Arithmetic, Float64, Tensor
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
-from onebyone.kernels.operands import axes_of, axis_of, floats
+from onebyone.kernels.operands import axes_of, axis_of
 
 
 def _last_axes(call: Call, x: Any) -> tuple[int, ...]:
@@ -105,39 +105,6 @@ _EXACT = (
 )  # fmt: skip
 
 
-def _resize(ar: Arithmetic, call: Call, x: Any, *rest: Any) -> Tensor:
-    if not ar.is_data(x):
-        raise UnsupportedError("Resize of integers")
-    old = call.version < 11
-    # Between them stands a region of interest, which only cropping reads.
-    scales, sizes = (
-        (*rest, None)[0] if old else (*rest, None, None)[1],
-        (*rest, None, None, None)[2],
-    )
-    known = None if scales is None or not scales.size else floats(ar, scales, "scales")
-    attribute = call.get("scales")
-    if known is None and attribute is not None:
-        known = np.asarray(attribute)
-    # What lies outside of a cropped operand.
-    call.get("extrapolation_value")
-    plan = resizing.Resize(
-        mode=call.text("mode", "nearest"),
-        coordinates=call.text(
-            "coordinate_transformation_mode", "asymmetric" if old else "half_pixel"
-        ),
-        nearest=call.text("nearest_mode", "floor" if old else "round_prefer_floor"),
-        cubic=call.float("cubic_coeff_a", -0.75),
-        exclude_outside=bool(call.get("exclude_outside", 0)),
-        antialias=bool(call.get("antialias", 0)),
-        policy=call.text("keep_aspect_ratio_policy", "stretch"),
-    )
-    return resizing.resize(
-        ar, x, plan, [axis_of(a, x.ndim) for a in call.get("axes", range(x.ndim))],
-        scales=known,
-        sizes=None if sizes is None or not sizes.size else floats(ar, sizes, "sizes"),
-    )  # fmt: skip
-
-
 TABLE: Table = {
     ("", "BatchNormalization"): _batch_norm,
     ("", "GroupNormalization"): _group_norm,
@@ -158,8 +125,6 @@ TABLE: Table = {
     ("", "ReduceProd"): _reduction(lines.product),
     ("", "ReduceSum"): _reduction(lines.total),
     ("", "ReduceSumSquare"): _reduction(lines.sum_of_squares),
-    ("", "Resize"): _resize,
     ("", "SimplifiedLayerNormalization"): _rms_norm,
     ("", "Softmax"): _softmax,
-    ("", "Upsample"): _resize,
 }
