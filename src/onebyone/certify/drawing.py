@@ -56,6 +56,15 @@ def _one_sided(scale: float) -> Rule:
     return lambda rng, c: np.abs(rng.standard_normal(c.size)) * scale
 
 
+def _small(scale: float) -> Rule:
+    return lambda rng, c: rng.standard_normal(c.size) * max(scale, _least(c.dtype))
+
+
+def _least(dtype: np.dtype[Any]) -> float:
+    """A number whose fourth power its type still holds: underflow is no rounding."""
+    return float(ml_dtypes.finfo(dtype).tiny) ** 0.25
+
+
 def _fill(value: float) -> Rule:
     return lambda rng, c: np.full(c.size, value)
 
@@ -70,10 +79,13 @@ def _constants(rng: Generator, c: Context) -> Array:
     pool = c.pool[c.pool <= _LARGE]
     near = np.concatenate([pool, -pool, [0.0]])
     near = np.concatenate([near, near + 1, near - 1, near + 0.5, near - 0.5])
-    exact = near.astype(c.dtype)
-    around = [np.nextafter(exact, exact.dtype.type(s)) for s in (-np.inf, np.inf)]
-    every = np.concatenate([exact, *around])
-    return rng.choice(every[np.isfinite(every.astype(np.float64))], c.size)
+    exact = np.unique(near.astype(c.dtype))
+    away = exact[exact != 0]
+    around = [np.nextafter(away, exact.dtype.type(s)) for s in (-np.inf, np.inf)]
+    beside_zero = np.array([_least(c.dtype), -_least(c.dtype)]).astype(c.dtype)
+    every = np.concatenate([exact, *around, beside_zero]).astype(np.float64)
+    # The sign of a zero is no matter of real numbers.
+    return rng.choice(every[np.isfinite(every)], c.size) + 0.0
 
 
 def _index(rng: Generator, c: Context) -> Array:
@@ -182,8 +194,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("zeros", _fill(0), (_fill(0), *_WIDE[3:]), _fill(0)),
     Kind("large", _one_sided(256.0), _WIDE[1:], extreme=True),
     Kind("large negative", _one_sided(-256.0), _WIDE[2:], extreme=True),
-    Kind("small", _normal(2.0**-10), (_parts, *_WIDE[3:])),
-    Kind("tiny", _normal(2.0**-16), (_parts, *_WIDE[3:])),
+    Kind("small", _small(2.0**-10), (_parts, *_WIDE[3:])),
+    Kind("tiny", _small(2.0**-16), (_parts, *_WIDE[3:])),
     Kind("other defaults", _NORMAL, USUAL.integers, default="f"),
     Kind("other whole defaults", _NORMAL, USUAL.integers, default="i"),
 )
