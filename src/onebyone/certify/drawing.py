@@ -198,10 +198,11 @@ USUAL = Kind("usual", _NORMAL, (_index, _fill(1), _fill(0), _FEW, _parts))
 # A mistake behind a mask may be a division of nothing by nothing, whose result no error bound can
 # judge; with nothing hidden it shows.
 SHOWN = Kind("nothing hidden", _NORMAL, (_shown, *USUAL.integers), _fill(1))
+WHOLE = Kind("whole range", _NORMAL, _WIDE)
 KINDS: tuple[Kind, ...] = (
     USUAL,
     SHOWN,
-    Kind("whole range", _NORMAL, _WIDE),
+    WHOLE,
     # Kernels of one runtime, too, take such an index or do not.
     Kind("from the end", _NORMAL, _FROM_THE_END, lenient=True),
     *(
@@ -219,6 +220,25 @@ KINDS: tuple[Kind, ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Knowledge:
+    """What draws know of two models.
+
+    Attributes:
+        bounds: input that indexes a table of the first -> the table's rows.
+        pool: magnitudes of the numbers that the models hold.
+    """
+
+    bounds: Mapping[str, int]
+    pool: Array
+
+    @staticmethod
+    def of(a: Model, b: Model) -> Knowledge:
+        """Look through both models."""
+        known = np.array(sorted({abs(float(n)) for n in (*a.numbers(), *b.numbers(), 1.0)}))
+        return Knowledge(a.index_bounds(), known[np.isfinite(known)][:_POOL])
+
+
 def draw(
     a: Model,
     b: Model,
@@ -229,6 +249,7 @@ def draw(
     *,
     kind: Kind = USUAL,
     attempt: int = 0,
+    known: Knowledge | None = None,
 ) -> dict[str, Array]:
     """Values for the inputs of the first model.
 
@@ -241,12 +262,13 @@ def draw(
         seed: of everything that is drawn.
         kind: of the draw.
         attempt: which of the kind's rules for integers is used.
+        known: what `Knowledge.of` finds of the models, where it is at hand.
 
     Raises:
         InputError: an input has a type that cannot be drawn.
     """
+    known = known or Knowledge.of(a, b)
     rng = np.random.default_rng((seed, KINDS.index(kind), attempt))
-    bounds, pool = a.index_bounds(), _pool(a, b)
     axes = tuple(sorted({n for size in shape.sizes.values() for n in size}))
     values: dict[str, Array] = {}
     for p, _ in ports.inputs:
@@ -257,7 +279,7 @@ def draw(
         if p.default is not None and kind.default != ("f" if dtype.kind in "fV" else "i"):
             continue
         context = Context(
-            dtype, shape.sizes[p.name], bounds.get(p.name), pool, axes, kind.turn, seed
+            dtype, shape.sizes[p.name], known.bounds.get(p.name), known.pool, axes, kind.turn, seed
         )
         values[p.name] = _value(rng, context, kind, attempt, p)
     return values
@@ -289,11 +311,6 @@ def _dtype(port: Port) -> np.dtype[Any]:
         ) from None
 
 
-def _pool(a: Model, b: Model) -> Array:
-    known = np.array(sorted({abs(float(n)) for n in (*a.numbers(), *b.numbers(), 1.0)}))
-    return known[np.isfinite(known)][:_POOL]
-
-
 def draws(
     a: Model, b: Model, ports: Ports, shape: Shapes, given: Mapping[str, Array], seed: int
 ) -> list[dict[str, Array]]:
@@ -311,12 +328,14 @@ def distinct(
     given: Mapping[str, Array],
     seed: int,
     kinds: Sequence[Kind] = KINDS,
-) -> Iterator[tuple[Kind, list[dict[str, Array]]]]:
+    known: Knowledge | None = None,
+) -> Iterator[tuple[Kind, Iterator[dict[str, Array]]]]:
     """For each kind that says something new of these inputs its draws, the widest first."""
+    known = known or Knowledge.of(a, b)
     open_ = [(p, _dtype(p).kind) for p, _ in ports.inputs if p.name not in given]
     free = [(p, kind) for p, kind in open_ if p.default is None]
     fewest = min((np.prod(shape.sizes[p.name]) for p, _ in free), default=0)
-    needed = _NEIGHBOURS * len(_pool(a, b))
+    needed = _NEIGHBOURS * len(known.pool)
     seen: set[tuple[int, ...]] = set()
     for kind in kinds:
         if kind.default is None:
@@ -328,11 +347,15 @@ def distinct(
             if kind is not USUAL and (not free or rules in seen or kind.turn * fewest > needed):
                 continue
             seen.add(rules)
-        elif not any(p.default is not None and (k in "fV") == (kind.default == "f")
-                     for p, k in open_):  # fmt: skip
+        elif not any(
+            p.default is not None and (k in "fV") == (kind.default == "f") for p, k in open_
+        ):
             continue
         attempts = len(kind.integers) if any(k in "iu" for _, k in open_) else 1
         yield (
             kind,
-            [draw(a, b, ports, shape, given, seed, kind=kind, attempt=n) for n in range(attempts)],
+            (
+                draw(a, b, ports, shape, given, seed, kind=kind, attempt=n, known=known)
+                for n in range(attempts)
+            ),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -69,7 +69,7 @@ class Runtimes:
             raise SecondRefusesError(str(error)) from None
 
     def accepted(
-        self, attempts: Sequence[Mapping[str, Array]], every: bool = True
+        self, attempts: Iterable[Mapping[str, Array]], every: bool = True
     ) -> tuple[Mapping[str, Array], list[Outputs]] | None:
         """The first of several draws that the first model runs on, with its outputs."""
         for values in attempts:
