@@ -20,7 +20,7 @@ from onebyone.certify.inputs import Ports, Shapes
 from onebyone.certify.judging import Answer, Judge
 from onebyone.certify.runtimes import Outputs, Runtimes, SecondRefusesError
 from onebyone.certify.sizes import USUAL_SIZES, runnable
-from onebyone.dialects.protocol import Model, RuntimeRefusesError, RuntimeUnableError
+from onebyone.dialects.protocol import Limits, Model, RuntimeRefusesError, RuntimeUnableError
 from onebyone.kernels.arithmetic import Array, quiet
 from onebyone.kernels.errors import OverBudgetError
 
@@ -39,6 +39,7 @@ def check(
     *,
     seed: int = 0,
     deadline: float | None = None,
+    memory: int | None = None,
 ) -> Finding:
     """Measure the error of both models on the same inputs.
 
@@ -49,11 +50,12 @@ def check(
         given: inputs from the user; what is missing is drawn.
         seed: of the drawn inputs.
         deadline: ``time.monotonic()`` after which the answer is what is known then.
+        memory: bytes that the runtimes may take; None: half of what the machine has.
     """
     start = time.monotonic()
     try:
         with ExitStack() as stack, quiet():
-            runtimes = Runtimes(a, b, ports, stack)
+            runtimes = Runtimes(a, b, ports, stack, Limits(deadline, memory))
             layer = _Run(a, b, ports, given, seed, deadline, runtimes).finding()
     except RuntimeUnableError as error:
         layer = Finding("rounding", Verdict.UNDECIDED, f"not understood: {error}")

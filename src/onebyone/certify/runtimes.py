@@ -8,7 +8,13 @@ from contextlib import ExitStack
 import numpy as np
 
 from onebyone.certify.ports import Ports, renamed
-from onebyone.dialects.protocol import Model, RuntimeRefusesError, RuntimeUnableError, Session
+from onebyone.dialects.protocol import (
+    Limits,
+    Model,
+    RuntimeRefusesError,
+    RuntimeUnableError,
+    Session,
+)
 from onebyone.kernels.arithmetic import Array
 
 # The outputs of one run, by name.
@@ -27,6 +33,7 @@ class Runtimes:
         b: the second model.
         ports: their inputs and outputs, paired.
         stack: frees the sessions.
+        limits: what the runtimes may take.
 
     Attributes:
         modes: names of the ways in which both are run; the last one stands for more.
@@ -38,15 +45,15 @@ class Runtimes:
         SecondRefusesError: the second is.
     """
 
-    def __init__(self, a: Model, b: Model, ports: Ports, stack: ExitStack) -> None:
+    def __init__(self, a: Model, b: Model, ports: Ports, stack: ExitStack, limits: Limits) -> None:
         self._ports = ports
         places = _modes(a, b)
         self.modes = [name for name, _, _ in places]
         self.refusal = "it was given no inputs"
-        loaded = _load(a, stack)
+        loaded = _load(a, stack, limits)
         self._first = [loaded[i] for _, i, _ in places]
         try:
-            loaded = _load(b, stack)
+            loaded = _load(b, stack, limits)
             self._second = [loaded[j] for _, _, j in places]
         except RuntimeRefusesError as error:
             raise SecondRefusesError(
@@ -90,10 +97,10 @@ def _run(sessions: Sequence[Session], values: Mapping[str, Array]) -> list[Outpu
     return [done[id(session)] for session in sessions]
 
 
-def _load(model: Model, stack: ExitStack) -> list[Session]:
+def _load(model: Model, stack: ExitStack, limits: Limits) -> list[Session]:
     sessions: list[Session] = []
     for mode in model.modes:
-        sessions.append(model.session(mode))
+        sessions.append(model.session(mode, limits))
         stack.callback(sessions[-1].close)
     return sessions
 

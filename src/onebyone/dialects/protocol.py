@@ -30,6 +30,19 @@ class RuntimeRefusesError(Exception):
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a runtime may take.
+
+    Attributes:
+        deadline: ``time.monotonic()`` after which no answer is waited for; None: no limit.
+        memory: bytes; None: half of what the machine has.
+    """
+
+    deadline: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
 class Port:
     """An input or output of a model.
 
@@ -219,7 +232,7 @@ class Model(Protocol):
         """
         ...
 
-    def session(self, mode: str) -> Session:
+    def session(self, mode: str, limits: Limits = ...) -> Session:
         """The model in its runtime.
 
         Raises:

@@ -1,13 +1,14 @@
 """The process that ONNX Runtime runs in: pickled requests on stdin, answers on stdout.
 
-Requests are ``("load", path or bytes, optimize)`` -> number, ``("run", number, inputs)`` -> outputs
-by name, and ``("drop", number)``. Only the parent process writes to it.
+Requests are ``("load", path or bytes, optimize, memory)`` -> number, ``("run", number, inputs)`` ->
+outputs by name, and ``("drop", number)``. Only the parent process writes to it.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import resource
 import sys
 from typing import Any
 
@@ -26,12 +27,29 @@ _UNABLE = (
 state: Any = onnxruntime_pybind11_state
 
 
+# Outputs may take this part of the memory: whoever compares them holds several.
+_SHARE = 8
+
+
+def _limited(memory: int | None) -> int:
+    """Take no more memory than these bytes, or than half of the machine's."""
+    pages, page = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    limit = memory or pages * page // 2
+    if sys.platform.startswith("linux"):
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    return limit
+
+
 class _Sessions:
     def __init__(self) -> None:
         self._sessions: dict[int, ort.InferenceSession] = {}
         self._count = 0
+        self._memory = 0
 
-    def load(self, source: str | bytes, optimize: bool) -> int:
+    def load(self, source: str | bytes, optimize: bool, memory: int | None) -> int:
+        self._memory = _limited(memory)
         options = ort.SessionOptions()
         options.log_severity_level = 4
         level = ort.GraphOptimizationLevel
@@ -49,7 +67,11 @@ class _Sessions:
         inputs = (*session.get_inputs(), *session.get_overridable_initializers())
         wanted = {i.name for i in inputs}
         feed = {name: value for name, value in values.items() if name in wanted}
-        return dict(zip(names, session.run(names, feed), strict=True))
+        outputs = session.run(names, feed)
+        size = sum(getattr(x, "nbytes", 0) for x in outputs)
+        if size > self._memory / _SHARE:
+            raise MemoryError(f"the outputs have {size:,} bytes: cannot allocate that many")
+        return dict(zip(names, outputs, strict=True))
 
     def drop(self, number: int) -> None:
         self._sessions.pop(number, None)
