@@ -133,6 +133,8 @@ class ToyProgram:
 class ToySession:
     """numpy, each result rounded to float32."""
 
+    taken = 0
+
     def __init__(self, program: ToyProgram) -> None:
         self._program = program
 

@@ -10,8 +10,10 @@ is known, the two runtimes' outputs are compared with each other.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from onebyone.certify.certificate import Finding, Verdict, Witness
@@ -20,7 +22,13 @@ from onebyone.certify.inputs import Ports, Shapes
 from onebyone.certify.judging import Answer, Judge
 from onebyone.certify.runtimes import Outputs, Runtimes, SecondRefusesError
 from onebyone.certify.sizes import USUAL_SIZES, runnable
-from onebyone.dialects.protocol import Limits, Model, RuntimeRefusesError, RuntimeUnableError
+from onebyone.dialects.protocol import (
+    Limits,
+    Model,
+    RuntimeMemoryError,
+    RuntimeRefusesError,
+    RuntimeUnableError,
+)
 from onebyone.kernels.arithmetic import Array, quiet
 from onebyone.kernels.errors import OverBudgetError
 
@@ -52,24 +60,99 @@ def check(
         deadline: ``time.monotonic()`` after which the answer is what is known then.
         memory: bytes that the runtimes may take; None: half of what the machine has.
     """
-    start = time.monotonic()
-    try:
-        with ExitStack() as stack, quiet():
-            runtimes = Runtimes(a, b, ports, stack, Limits(deadline, memory))
-            layer = _Run(a, b, ports, given, seed, deadline, runtimes).finding()
-    except RuntimeUnableError as error:
-        layer = Finding("rounding", Verdict.UNDECIDED, f"not understood: {error}")
-    except RuntimeRefusesError as error:
-        text = f"{a.runtime} refuses the first model: {error}"
-        layer = Finding("rounding", Verdict.UNDECIDED, text)
-    except SecondRefusesError as error:
-        layer = _failure(b, str(error), {})
-    except OverBudgetError as error:
-        layer = Finding("rounding", Verdict.UNDECIDED, f"over the budget: {error}")
-    return Finding(
-        "rounding", layer.verdict, layer.summary, layer.evidence, layer.witness,
-        time.monotonic() - start,
-    )  # fmt: skip
+    with Rounding(a, b, ports, given, seed=seed, deadline=deadline, memory=memory) as layer:
+        return layer.prepare() or layer.finding()
+
+
+class Rounding:
+    """The layer in two steps: `prepare` runs the first model, `finding` judges the second.
+
+    Attributes:
+        taken: bytes that the first model's run took in its runtime beside the model, once prepared;
+            0 where that is not known.
+        too_large: whether the runtime had not the memory for it.
+        shape: sizes at which the first model runs, once prepared.
+    """
+
+    def __init__(
+        self,
+        a: Model,
+        b: Model,
+        ports: Ports,
+        given: Mapping[str, Array],
+        *,
+        seed: int = 0,
+        deadline: float | None = None,
+        memory: int | None = None,
+    ) -> None:
+        self._a, self._b, self._ports, self._given, self._seed = a, b, ports, given, seed
+        self._limits = Limits(deadline, memory)
+        self._stack = ExitStack()
+        self._seconds = 0.0
+        self._run: _Run | None = None
+        self._sizes: Iterator[Shapes] = iter(())
+        self.taken = 0
+        self.too_large = False
+        self.shape: Shapes | None = None
+
+    def __enter__(self) -> Rounding:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def prepare(self) -> Finding | None:
+        """Load both models and find a size at which the first runs; the answer where that fails."""
+        return self._timed(self._prepare)
+
+    def finding(self, unknown: str = "") -> Finding:
+        """The layer's answer.
+
+        Args:
+            unknown: why the interpreter must not run the models; "" where it may.
+        """
+        found = self._timed(lambda: self._finding(unknown))
+        assert found is not None
+        return found
+
+    def _prepare(self) -> Finding | None:
+        runtimes = Runtimes(self._a, self._b, self._ports, self._stack, self._limits)
+        self._run = _Run(
+            self._a, self._b, self._ports, self._given, self._seed, self._limits.deadline, runtimes
+        )
+        self._sizes = self._run.sizes()
+        self.shape = next(self._sizes, None)
+        self.taken = runtimes.taken
+        if self.shape is not None:
+            return None
+        reason = (
+            "no size of the dynamic dimensions was found that the first model runs at: "
+            f"{runtimes.refusal}"
+        )
+        self.too_large = runtimes.too_large
+        return Finding("rounding", Verdict.UNDECIDED, reason, {"seed": self._seed})
+
+    def _finding(self, unknown: str) -> Finding:
+        assert self._run is not None and self.shape is not None, "it is prepared"
+        return self._run.finding(chain([self.shape], self._sizes), unknown)
+
+    def _timed(self, work: Callable[[], Finding | None]) -> Finding | None:
+        start = time.monotonic()
+        try:
+            with quiet():
+                layer = work()
+        except RuntimeUnableError as error:
+            self.too_large = isinstance(error, RuntimeMemoryError)
+            layer = Finding("rounding", Verdict.UNDECIDED, f"not understood: {error}")
+        except RuntimeRefusesError as error:
+            text = f"{self._a.runtime} refuses the first model: {error}"
+            layer = Finding("rounding", Verdict.UNDECIDED, text)
+        except SecondRefusesError as error:
+            layer = _failure(self._b, str(error), {})
+        except OverBudgetError as error:
+            layer = Finding("rounding", Verdict.UNDECIDED, f"over the budget: {error}")
+        self._seconds += time.monotonic() - start
+        return None if layer is None else replace(layer, seconds=self._seconds)
 
 
 class _Run:
@@ -97,12 +180,16 @@ class _Run:
         self._contradiction: Answer | None = None
         self._evidence: dict[str, Any] = {"seed": seed, "draws": [], "outputs": {}}
 
-    def finding(self) -> Finding:
-        """The layer's answer."""
+    def sizes(self) -> Iterator[Shapes]:
+        """Sizes at which the first model runs."""
+        return runnable(self._ports, self._given, self._known.pool, self._runs)
+
+    def finding(self, sizes: Iterable[Shapes], unknown: str) -> Finding:
+        """The answer of all draws at some sizes."""
+        self._judge.unknown = unknown
         found = 0
-        numbers = self._known.pool
         try:
-            for shape in runnable(self._ports, self._given, numbers, self._runs):
+            for shape in sizes:
                 few = _FEW if found < USUAL_SIZES else _ONE
                 said = self._at(shape, few if found else KINDS)
                 if said is not None:
@@ -112,12 +199,6 @@ class _Run:
             if not found:
                 raise
             self._evidence["stopped"] = "the time was over"
-        if not found:
-            reason = (
-                "no size of the dynamic dimensions was found that the first model runs at: "
-                f"{self._runtimes.refusal}"
-            )
-            return Finding("rounding", Verdict.UNDECIDED, reason, self._evidence)
         return self._together()
 
     def _runs(self, shape: Shapes) -> bool:

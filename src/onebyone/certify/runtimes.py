@@ -11,6 +11,7 @@ from onebyone.certify.ports import Ports, renamed
 from onebyone.dialects.protocol import (
     Limits,
     Model,
+    RuntimeMemoryError,
     RuntimeRefusesError,
     RuntimeUnableError,
     Session,
@@ -38,6 +39,8 @@ class Runtimes:
     Attributes:
         modes: names of the ways in which both are run; the last one stands for more.
         refusal: why the first model did not run, where it did not.
+        too_large: whether that was for want of memory.
+        taken: bytes that its last run took beside the model; 0 where that is not known.
 
     Raises:
         RuntimeUnableError: a runtime does not implement something in a model, or crashed.
@@ -50,6 +53,8 @@ class Runtimes:
         places = _modes(a, b)
         self.modes = [name for name, _, _ in places]
         self.refusal = "it was given no inputs"
+        self.taken = 0
+        self.too_large = False
         loaded = _load(a, stack, limits)
         self._first = [loaded[i] for _, i, _ in places]
         try:
@@ -81,10 +86,13 @@ class Runtimes:
         """The first of several draws that the first model runs on, with its outputs."""
         for values in attempts:
             try:
-                return values, self.first(values, every)
+                outputs = self.first(values, every)
+                self.taken = max(session.taken for session in self._first)
+                return values, outputs
             # Numbers beyond reason may ask for more memory than there is, or crash the runtime.
             except (RuntimeRefusesError, RuntimeUnableError) as error:
                 self.refusal = str(error)
+                self.too_large = isinstance(error, RuntimeMemoryError)
         return None
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onebyone.certify import field, rounding, structure, weights
-from onebyone.certify.budget import memory_limit, within
+from onebyone.certify.budget import machine_memory, memory_limit, within
 from onebyone.certify.certificate import Certificate, Finding, Verdict, Witness
-from onebyone.certify.inputs import SignatureError, check_given, pair
+from onebyone.certify.inputs import Ports, SignatureError, check_given, pair
 from onebyone.dialects.protocol import Model
 from onebyone.dialects.registry import opened
 from onebyone.errors import InputError
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 
 _LAYERS = ("weights", "structure", "field", "rounding")
-# Parts of the time that is left when a layer starts, so that the others have some, too.
-_SHARES = {"weights": 0.5, "structure": 0.5, "field": 0.75, "rounding": 1.0}
+# A run that takes a larger part of the memory in its runtime is too large for float64 and residues,
+# which take twice as much for each value, and some values at a time.
+_PART = 8
 
 
 def verify(
@@ -121,8 +122,8 @@ class _Run:
             return found.layer
 
         head = (
-            self._layer("weights", constants),
-            self._layer("structure", lambda deadline: structure.check(a, b)),
+            self._layer("weights", constants, 0.5),
+            self._layer("structure", lambda deadline: structure.check(a, b), 0.5),
         )
         try:
             ports = pair(a, b)
@@ -130,34 +131,69 @@ class _Run:
             return (*head, *_unlike(str(error)))
         if largest is not None and a.weight_bytes > largest:
             return (*head, *_too_large(largest))
-        values = self._layer(
-            "field",
-            lambda deadline: field.check(
-                a, b, ports, self.given,
-                seed=self.seed, seconds=deadline - time.monotonic(), folded=folded,
-            ),
-        )  # fmt: skip
-        errors = self._layer(
-            "rounding",
-            lambda deadline: rounding.check(
-                a, b, ports, self.given, seed=self.seed, deadline=deadline, memory=self.memory
-            ),
-        )
-        return (*head, _reconciled(values, errors, (a, b)), errors)
+        with rounding.Rounding(
+            a, b, ports, self.given, seed=self.seed, deadline=self.deadline, memory=self.memory
+        ) as measured:
+            return (*head, *self._run_both(a, b, ports, measured, folded))
 
-    def _layer(self, name: str, work: Callable[[float], Finding]) -> Finding:
-        """A layer's answer; whatever stops it stops no other layer."""
+    def _run_both(
+        self,
+        a: Model,
+        b: Model,
+        ports: Ports,
+        measured: rounding.Rounding,
+        folded: Mapping[str, float],
+    ) -> tuple[Finding, Finding]:
+        """The layers that run the models: the runtime goes first, it is quick to say what fails."""
+        ready = Finding("rounding", Verdict.UNDECIDED, "")
+        early = self._layer("rounding", lambda deadline: measured.prepare() or ready, 0.5)
+        most = (self.memory or machine_memory()) // _PART
+        why = ""
+        if measured.too_large:
+            why = f"the first model takes more memory than {a.runtime} may have"
+        elif measured.taken > most:
+            why = (
+                f"a run takes {measured.taken / 1e9:.2g} GB in {a.runtime}, and several times as "
+                f"much in float64 or in residues; it may be {most / 1e9:.2g} GB"
+            )
+        elif early.evidence.get("late"):
+            why = f"{a.runtime} alone takes longer than there is time"
+        values = Finding("field", Verdict.UNDECIDED, why)
+        if not why:
+            values = self._layer(
+                "field",
+                lambda deadline: field.check(
+                    a, b, ports, self.given,
+                    seed=self.seed, seconds=deadline - time.monotonic(), folded=folded,
+                ),
+                0.75,
+            )  # fmt: skip
+        errors = early
+        if early is ready:
+            errors = self._layer("rounding", lambda deadline: measured.finding(why))
+        return _reconciled(values, errors, (a, b)), errors
+
+    def _layer(self, name: str, work: Callable[[float], Finding], part: float = 1.0) -> Finding:
+        """A layer's answer; whatever stops it stops no other layer.
+
+        Args:
+            name: the layer.
+            work: what gives its answer, until a deadline.
+            part: of the time that is left; the others shall have some, too.
+        """
         start = time.monotonic()
         left = max(self.deadline - start, 0.0)
         if self.progress is not None:
             rest = _LAYERS[_LAYERS.index(name) + 1 :]
             then = f", then {', '.join(rest)}" if rest else ""
             self.progress(f"{name}{then}; {left:.0f} s left")
-        share = start + _SHARES[name] * left
+        share = start + part * left
         try:
             return within(share, lambda: work(share))
         except OverBudgetError:
             why = f"over the budget of {self.seconds:.3g} s for all layers"
+            taken = time.monotonic() - start
+            return Finding(name, Verdict.UNDECIDED, why, {"late": True}, seconds=taken)
         except MemoryError:
             why = "more memory is needed than there is"
         except RecursionError:

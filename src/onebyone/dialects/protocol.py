@@ -25,6 +25,10 @@ class RuntimeUnableError(Exception):
     """The runtime has no kernel for an operator or type of the model: nothing is known."""
 
 
+class RuntimeMemoryError(RuntimeUnableError):
+    """The model takes more memory than the runtime may have."""
+
+
 class RuntimeRefusesError(Exception):
     """The runtime calls the model invalid, or fails to run it on these inputs."""
 
@@ -133,7 +137,13 @@ Embed = Callable[[str, Array], Tensor]
 
 
 class Session(Protocol):
-    """A model loaded in its runtime."""
+    """A model loaded in its runtime.
+
+    Attributes:
+        taken: bytes that the last run took beside the model; 0 where that is not known.
+    """
+
+    taken: int
 
     def run(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by name.

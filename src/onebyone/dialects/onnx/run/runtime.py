@@ -22,7 +22,12 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from onebyone.dialects.protocol import Limits, RuntimeRefusesError, RuntimeUnableError
+from onebyone.dialects.protocol import (
+    Limits,
+    RuntimeMemoryError,
+    RuntimeRefusesError,
+    RuntimeUnableError,
+)
 from onebyone.kernels.arithmetic import Array
 
 # Beyond this a model in memory is handed over as a file; protobuf stops at 2 GB.
@@ -30,6 +35,7 @@ _IN_MEMORY = 1 << 30
 # Seconds that a run may take at least, and how many times those of the runs before it.
 _PATIENCE = 5.0
 _TIMES = 20.0
+_WAIT = 0.1
 
 
 class OrtSession:
@@ -51,6 +57,7 @@ class OrtSession:
         self._source, self._model = source, model
         self._optimize, self._limits = optimize, limits
         self._slowest: float | None = None
+        self.taken = 0
         self._load()
 
     def _load(self) -> None:
@@ -69,14 +76,15 @@ class OrtSession:
             # Inputs beyond reason may keep a loop going for ever.
             patience = start + max(_PATIENCE, _TIMES * self._slowest)
             deadline = patience if deadline is None else min(deadline, patience)
-        outputs, _ = _ask(deadline, "run", self._number, dict(values))
+        (outputs, self.taken), _ = _ask(deadline, "run", self._number, dict(values))
         self._slowest = max(self._slowest or 0.0, time.monotonic() - start)
         return outputs
 
     def close(self) -> None:
         """Free the model."""
         if self._worker.poll() is None:
-            _ask(None, "drop", self._number)
+            with contextlib.suppress(RuntimeUnableError):
+                _ask(None, "drop", self._number)
 
 
 _WORKERS: list[subprocess.Popen[bytes]] = []
@@ -105,24 +113,34 @@ def _ask(deadline: float | None, *request: Any) -> tuple[Any, subprocess.Popen[b
     try:
         pickle.dump(request, worker.stdin)
         worker.stdin.flush()
-        if deadline is not None:
-            left = max(deadline - time.monotonic(), 0.0)
-            if not select.select([worker.stdout], [], [], left)[0]:
-                _end(worker)
-                raise RuntimeUnableError("the runtime gave no answer in time")
+        if not _answers(worker, deadline):
+            _end(worker)
+            raise RuntimeUnableError("the runtime gave no answer in time")
         kind, answer = pickle.load(worker.stdout)
     except (OSError, EOFError, pickle.UnpicklingError):
         _end(worker)
         raise RuntimeUnableError("the runtime crashed") from None
     except BaseException:
         # Interrupted between question and answer: the next answer would be another question's.
-        worker.kill()
+        _end(worker)
         raise
+    if kind == "memory":
+        raise RuntimeMemoryError(answer)
     if kind == "unable":
         raise RuntimeUnableError(answer)
     if kind == "refused":
         raise RuntimeRefusesError(answer)
     return answer, worker
+
+
+def _answers(worker: subprocess.Popen[bytes], deadline: float | None) -> bool:
+    """Whether an answer comes before the deadline."""
+    assert worker.stdout is not None
+    while deadline is None or time.monotonic() < deadline:
+        # Short waits: whoever stops this thread is heard between two of them.
+        if select.select([worker.stdout], [], [], _WAIT)[0]:
+            return True
+    return False
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:
