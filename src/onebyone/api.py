@@ -56,6 +56,10 @@ class Conversion:
         path: str | os.PathLike[str],
         *,
         check: bool = False,
+        strict: bool = False,
+        seed: int | None = None,
+        seconds: float = 120.0,
+        memory: int | None = None,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> Certificate | None:
         """Write the model: the complete file appears at once, or none.
@@ -63,6 +67,10 @@ class Conversion:
         Args:
             path: where to; the file of the original is refused.
             check: certify the written file against the original before it appears; see `convert`.
+            strict: with ``check``, let it appear only where it is proved.
+            seed: of what the certificate draws; None: another one each time.
+            seconds: budget of the certificate.
+            memory: bytes that the certificate may take; see `onebyone.verify`.
             progress: told what is done now, the steps done and the steps in all (0: unknown).
 
         Returns:
@@ -70,9 +78,10 @@ class Conversion:
 
         Raises:
             OutputError: the path cannot be written, is a file that the model still reads or that it
-                was converted from; or the written file differs from the original.
+                was converted from; or the written file differs from the original (or, with
+                ``strict``, is not proved).
         """
-        from onebyone.certify.certificate import DiffersError
+        from onebyone.certify.certificate import DiffersError, UndecidedError
 
         tell = progress or (lambda now, done, total: None)
         certificates: list[Certificate] = []
@@ -80,11 +89,18 @@ class Conversion:
         def accept(written: Any) -> None:
             certificates.append(
                 _certified(
-                    self._original, written, lambda layer: tell(f"certifying: {layer}", 0, 0)
+                    self._original,
+                    written,
+                    lambda layer: tell(f"certifying: {layer}", 0, 0),
+                    seed=seed,
+                    seconds=seconds,
+                    memory=memory,
                 )
             )
             if certificates[0].exit_code == 1:
                 raise DiffersError(certificates[0])
+            if certificates[0].exit_code and strict:
+                raise UndecidedError(certificates[0])
 
         name = Path(path).name
         dialect_of(self.model).save(
@@ -199,11 +215,27 @@ def _loaded(
     return dialect, dialect.load(model, dims or {}), chosen
 
 
-def _certified(original: Any, model: Any, progress: Callable[[str], None] | None) -> Certificate:
+def _certified(
+    original: Any,
+    model: Any,
+    progress: Callable[[str], None] | None,
+    *,
+    seed: int | None = None,
+    seconds: float = 120.0,
+    memory: int | None = None,
+) -> Certificate:
     """Certify a result, without running models that are very large."""
     from onebyone.certify.verify import verify
 
-    return verify(original, model, largest=CHECKED_BYTES, progress=progress)
+    return verify(
+        original,
+        model,
+        seed=seed,
+        seconds=seconds,
+        memory=memory,
+        largest=CHECKED_BYTES,
+        progress=progress,
+    )
 
 
 def _timed(report: Report, start: float) -> Report:

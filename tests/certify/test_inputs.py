@@ -145,7 +145,7 @@ def test_given_inputs_are_taken_as_they_are() -> None:
     ports = pair(one, one)
     given = {"x": weight(3, 8)}
     for _, attempts in distinct(one, one, ports, next(shapes(ports, given)), given, 0):
-        assert np.array_equal(attempts[0]["x"], given["x"])
+        assert np.array_equal(next(attempts)["x"], given["x"])
     given["z"] = weight(2)
     kinds = [kind for kind, _ in distinct(one, one, ports, next(shapes(ports, given)), given, 0)]
     assert kinds == [USUAL]
@@ -157,3 +157,53 @@ def test_nothing_finite_against_a_number_is_a_difference() -> None:
     )
     assert certificate.exit_code != 0
     assert certificate["rounding"].verdict is not Verdict.PROVED
+
+
+FREE = "(float[n, past, 4] x, float[m, new, 4] z, float[k, {}] t) => (float[a, b, 4] y)"
+JOIN = "c = Concat <axis = 1> (x, z) u = Unsqueeze (t, two) y = Add (c, u)"
+
+
+def test_relations_between_symbols_are_found() -> None:
+    signature = FREE.format("total")
+    constants = {"two": np.array([2])}
+    one = model(signature, JOIN, **constants)
+    certificate = onebyone.verify(one, one)
+    found = certificate["rounding"]
+    assert found.verdict is Verdict.PROVED, found.summary
+    assert "total = past + new" in found.evidence["relations"]
+    for sizes, _ in found.evidence["draws"]:
+        assert sizes["t"][1] == sizes["x"][1] + sizes["z"][1]
+    assert any(sizes["x"][1] != sizes["z"][1] for sizes, _ in found.evidence["draws"])
+    swapped = model(signature, JOIN.replace("(x, z)", "(z, x)"), **constants)
+    assert onebyone.verify(one, swapped).exit_code == 1
+
+
+# (signature, body of the first, body of the second, constants): alike at some sizes only.
+SIZES: dict[str, tuple[str, str, str, dict[str, Array]]] = {
+    "height and width swapped": (
+        "(float[n, 3, h, w] x) => (float[n, 3, a, b] y)",
+        "t = Transpose <perm = [0, 1, 3, 2]> (x) y = Relu (t)", "y = Relu (x)", {},
+    ),
+    "a batch that is fixed": (
+        "(float[n, 7, 8] x) => (float[n, 7, 8] y)",
+        "y = Relu (x)", "r = Reshape (x, s) y = Relu (r)", {"s": np.array([2, 7, 8])},
+    ),
+    "a length up to a constant": (
+        "(float[n, s] x) => (float[n, a] y)",
+        "c = Slice (x, z, e, o) y = Relu (c)", "y = Relu (x)",
+        {"z": np.array([0]), "e": np.array([77]), "o": np.array([1])},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_a_difference_at_few_sizes_is_found(case: str) -> None:
+    signature, one, other, constants = SIZES[case]
+    assert verify(signature, one, other, **constants).exit_code == 1
+    assert verify(signature, one, one, **constants).exit_code == 0
+
+
+def test_a_declared_shape_that_the_run_contradicts_is_noted() -> None:
+    one = model("(float[n, 4] x) => (float[1, 4] y)", "y = Relu (x)")
+    found = onebyone.verify(one, one)["rounding"]
+    assert "y is declared [1, 4] and has [2, 4]" in found.evidence["declared"]["second"]

@@ -16,19 +16,7 @@ def _by_line(causes: Mapping[str, tuple[Line, ...]]) -> dict[Line, str]:
 
 
 # Faults: the place in the code and what is wrong there.
-_FAULTS: dict[str, tuple[Line, ...]] = {
-    "certify/inputs.py:draw: real inputs are drawn without ties": (
-        ("onnx ArgMax", "certified", "0 select_last_index=1"),
-        ("onnx ArgMin", "certified", "0 select_last_index=1"),
-    ),
-    "certify/inputs.py:draw: integers that index nothing are 0 and 1 alone": (
-        ("onnx Clip", "certified", "5 operand 1 absent"),
-        ("aten __and__", "certified", "0 other=0"),
-        ("aten clamp", "certified", "4 min=0"),
-        ("aten div", "certified", "1 swapped self other"),
-        ("aten hardtanh", "certified", "1 min_val=0"),
-    ),
-}
+_FAULTS: dict[str, tuple[Line, ...]] = {}
 
 # No faults: the runtime's own ways, and what the certificate says openly that it does not know.
 _LIMITS: dict[str, tuple[Line, ...]] = {

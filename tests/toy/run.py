@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onebyone.axes.canonical import canonical, hashes_by_name
-from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Observer, Port, Step
+from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Limits, Observer, Port, Step
 from onebyone.kernels import elementwise, products, windows
 from onebyone.kernels.arithmetic import Arithmetic, Float64, Tensor
 from onebyone.kernels.errors import OverBudgetError, UnsupportedError
@@ -126,12 +126,14 @@ class ToyProgram:
                 observe(step(node), [values[node.output]])
         return {name: values[name] for name in self.model.outputs}
 
-    def session(self, mode: str) -> ToySession:
+    def session(self, mode: str, limits: Limits | None = None) -> ToySession:
         return ToySession(self)
 
 
 class ToySession:
     """numpy, each result rounded to float32."""
+
+    taken = 0
 
     def __init__(self, program: ToyProgram) -> None:
         self._program = program

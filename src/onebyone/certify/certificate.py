@@ -76,12 +76,14 @@ class Certificate:
         first: label of the first model.
         second: label of the second model.
         layers: the four answers, in the order weights, structure, field, rounding.
+        seed: of everything that was drawn: the same seed gives the same certificate.
         not_proved: what no layer speaks about.
     """
 
     first: str
     second: str
     layers: tuple[Finding, ...]
+    seed: int = 0
     not_proved: tuple[str, ...] = NOT_PROVED
 
     def __getitem__(self, name: str) -> Finding:
@@ -128,5 +130,16 @@ class DiffersError(OutputError):
     def __init__(self, certificate: Certificate) -> None:
         super().__init__(
             "the result differs from the original, so nothing was written; please report this"
+        )
+        self.certificate = certificate
+
+
+class UndecidedError(OutputError):
+    """A result that is not proved was not written; ``certificate`` says what is not known."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        super().__init__(
+            "the result is not proved to be the original, so nothing was written; without "
+            "--strict it is written all the same"
         )
         self.certificate = certificate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,10 @@ from onebyone.dialects.protocol import Model, Port
 from onebyone.errors import InputError
 from onebyone.kernels.arithmetic import Array
 
-# Numbers that a draw knows of the models, at most; more are sampled.
+# Numbers that a draw knows of the models, at most: the smallest; and draws that they are dealt to.
 _POOL = 256
+_TURNS = 4
+_NEIGHBOURS = 30
 _LARGE = 2.0**14
 # A vector of at most this many integers may be the parts that an axis is cut into.
 _PARTS = 8
@@ -31,8 +33,10 @@ class Context:
         dtype: its element type.
         size: its shape.
         bound: number of rows of the table that it indexes; None where it indexes none.
-        pool: numbers that it might be compared with: the models' scalars, and sizes.
+        pool: numbers that it might be compared with: the models' scalars.
         axes: sizes of the inputs' axes.
+        turn: of several draws that share the numbers among them.
+        seed: of the order that they are dealt in.
     """
 
     dtype: np.dtype[Any]
@@ -40,6 +44,8 @@ class Context:
     bound: int | None
     pool: Array
     axes: tuple[int, ...]
+    turn: int = 0
+    seed: int = 0
 
 
 Rule = Callable[[Generator, Context], Array]
@@ -56,6 +62,15 @@ def _one_sided(scale: float) -> Rule:
     return lambda rng, c: np.abs(rng.standard_normal(c.size)) * scale
 
 
+def _small(scale: float) -> Rule:
+    return lambda rng, c: rng.standard_normal(c.size) * max(scale, _least(c.dtype))
+
+
+def _least(dtype: np.dtype[Any]) -> float:
+    """A number whose fourth power its type still holds: underflow is no rounding."""
+    return float(ml_dtypes.finfo(dtype).tiny) ** 0.25
+
+
 def _fill(value: float) -> Rule:
     return lambda rng, c: np.full(c.size, value)
 
@@ -70,10 +85,20 @@ def _constants(rng: Generator, c: Context) -> Array:
     pool = c.pool[c.pool <= _LARGE]
     near = np.concatenate([pool, -pool, [0.0]])
     near = np.concatenate([near, near + 1, near - 1, near + 0.5, near - 0.5])
-    exact = near.astype(c.dtype)
-    around = [np.nextafter(exact, exact.dtype.type(s)) for s in (-np.inf, np.inf)]
-    every = np.concatenate([exact, *around])
-    return rng.choice(every[np.isfinite(every.astype(np.float64))], c.size)
+    exact = np.unique(near.astype(c.dtype))
+    away = exact[exact != 0]
+    around = [np.nextafter(away, exact.dtype.type(s)) for s in (-np.inf, np.inf)]
+    beside_zero = np.array([_least(c.dtype), -_least(c.dtype)]).astype(c.dtype)
+    every = np.concatenate([exact, *around, beside_zero]).astype(np.float64)
+    # The sign of a zero is no matter of real numbers.
+    return _dealt(every[np.isfinite(every)] + 0.0, c)
+
+
+def _dealt(numbers: Array, c: Context) -> Array:
+    """The numbers in an order of their own, the next ones at each turn, until all had theirs."""
+    count = int(np.prod(c.size, dtype=np.int64))
+    order = np.random.default_rng((c.seed, len(numbers), count)).permutation(numbers)
+    return np.resize(np.roll(order, -c.turn * count), c.size)
 
 
 def _index(rng: Generator, c: Context) -> Array:
@@ -107,14 +132,14 @@ def _near_constants(rng: Generator, c: Context, reach: int, signed: bool) -> Arr
     low, high = _limits(c)
     if c.bound is not None:
         low, high = (max(low, -c.bound) if signed else 0), min(high, c.bound - 1)
-    whole = c.pool[np.abs(c.pool) < 2.0**52].astype(np.int64)
+    whole = np.array([*c.pool[c.pool < 2.0**52], *c.axes]).astype(np.int64)
     near = np.concatenate([whole, -whole, [0]])
     near = np.unique(np.concatenate([near - 1, near, near + 1]))
     near = near[(near >= low) & (near <= high) & (np.abs(near) <= max(reach, 1))]
     wide = rng.integers(max(low, -reach), min(high, reach), c.size, endpoint=True)
     if not near.size:
         return wide
-    return np.where(rng.integers(0, 2, c.size) == 0, wide, rng.choice(near, c.size))
+    return np.where(rng.integers(0, 2, c.size) == 0, wide, _dealt(near, c))
 
 
 def _reaching(reach: int, *, signed: bool = False, below: bool = True) -> Rule:
@@ -149,6 +174,7 @@ class Kind:
         booleans: how booleans are.
         default: what becomes of inputs that have a default: they keep it (None), or real numbers
             (``f``) or integers and booleans (``i``) get another value.
+        turn: of several draws that share the numbers among them.
         lenient: whether the second model may refuse what the first takes.
         extreme: whether numbers may leave the range of their type on the way.
     """
@@ -158,6 +184,7 @@ class Kind:
     integers: tuple[Rule, ...]
     booleans: Rule = _coin
     default: str | None = None
+    turn: int = 0
     lenient: bool = False
     extreme: bool = False
 
@@ -171,22 +198,45 @@ USUAL = Kind("usual", _NORMAL, (_index, _fill(1), _fill(0), _FEW, _parts))
 # A mistake behind a mask may be a division of nothing by nothing, whose result no error bound can
 # judge; with nothing hidden it shows.
 SHOWN = Kind("nothing hidden", _NORMAL, (_shown, *USUAL.integers), _fill(1))
+WHOLE = Kind("whole range", _NORMAL, _WIDE)
 KINDS: tuple[Kind, ...] = (
     USUAL,
     SHOWN,
-    Kind("whole range", _NORMAL, _WIDE),
+    WHOLE,
     # Kernels of one runtime, too, take such an index or do not.
     Kind("from the end", _NORMAL, _FROM_THE_END, lenient=True),
-    Kind("the models' constants", _constants, (_reaching(1 << 14), *_WIDE[2:])),
+    *(
+        Kind("the models' constants", _constants, (_reaching(1 << 14), *_WIDE[2:]), turn=turn)
+        for turn in range(_TURNS)
+    ),
     Kind("ties", _ties, (_reaching(3), *_WIDE[2:]), _fill(0)),
     Kind("zeros", _fill(0), (_fill(0), *_WIDE[3:]), _fill(0)),
     Kind("large", _one_sided(256.0), _WIDE[1:], extreme=True),
     Kind("large negative", _one_sided(-256.0), _WIDE[2:], extreme=True),
-    Kind("small", _normal(2.0**-10), (_parts, *_WIDE[3:])),
-    Kind("tiny", _normal(2.0**-16), (_parts, *_WIDE[3:])),
+    Kind("small", _small(2.0**-10), (_parts, *_WIDE[3:])),
+    Kind("tiny", _small(2.0**-16), (_parts, *_WIDE[3:])),
     Kind("other defaults", _NORMAL, USUAL.integers, default="f"),
     Kind("other whole defaults", _NORMAL, USUAL.integers, default="i"),
 )
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What draws know of two models.
+
+    Attributes:
+        bounds: input that indexes a table of the first -> the table's rows.
+        pool: magnitudes of the numbers that the models hold.
+    """
+
+    bounds: Mapping[str, int]
+    pool: Array
+
+    @staticmethod
+    def of(a: Model, b: Model) -> Knowledge:
+        """Look through both models."""
+        known = np.array(sorted({abs(float(n)) for n in (*a.numbers(), *b.numbers(), 1.0)}))
+        return Knowledge(a.index_bounds(), known[np.isfinite(known)][:_POOL])
 
 
 def draw(
@@ -199,6 +249,7 @@ def draw(
     *,
     kind: Kind = USUAL,
     attempt: int = 0,
+    known: Knowledge | None = None,
 ) -> dict[str, Array]:
     """Values for the inputs of the first model.
 
@@ -211,12 +262,13 @@ def draw(
         seed: of everything that is drawn.
         kind: of the draw.
         attempt: which of the kind's rules for integers is used.
+        known: what `Knowledge.of` finds of the models, where it is at hand.
 
     Raises:
         InputError: an input has a type that cannot be drawn.
     """
+    known = known or Knowledge.of(a, b)
     rng = np.random.default_rng((seed, KINDS.index(kind), attempt))
-    bounds, pool = a.index_bounds(), _pool((*a.numbers(), *b.numbers()), shape, rng)
     axes = tuple(sorted({n for size in shape.sizes.values() for n in size}))
     values: dict[str, Array] = {}
     for p, _ in ports.inputs:
@@ -226,7 +278,9 @@ def draw(
         dtype = _dtype(p)
         if p.default is not None and kind.default != ("f" if dtype.kind in "fV" else "i"):
             continue
-        context = Context(dtype, shape.sizes[p.name], bounds.get(p.name), pool, axes)
+        context = Context(
+            dtype, shape.sizes[p.name], known.bounds.get(p.name), known.pool, axes, kind.turn, seed
+        )
         values[p.name] = _value(rng, context, kind, attempt, p)
     return values
 
@@ -257,13 +311,6 @@ def _dtype(port: Port) -> np.dtype[Any]:
         ) from None
 
 
-def _pool(numbers: Iterable[float], shape: Shapes, rng: Generator) -> Array:
-    sizes = {n for size in shape.sizes.values() for n in size}
-    known = np.array(sorted({abs(float(n)) for n in (*numbers, *sizes, 1.0)}), np.float64)
-    known = known[np.isfinite(known)]
-    return known if known.size <= _POOL else rng.choice(known, _POOL, replace=False)
-
-
 def draws(
     a: Model, b: Model, ports: Ports, shape: Shapes, given: Mapping[str, Array], seed: int
 ) -> list[dict[str, Array]]:
@@ -281,10 +328,14 @@ def distinct(
     given: Mapping[str, Array],
     seed: int,
     kinds: Sequence[Kind] = KINDS,
-) -> Iterator[tuple[Kind, list[dict[str, Array]]]]:
+    known: Knowledge | None = None,
+) -> Iterator[tuple[Kind, Iterator[dict[str, Array]]]]:
     """For each kind that says something new of these inputs its draws, the widest first."""
+    known = known or Knowledge.of(a, b)
     open_ = [(p, _dtype(p).kind) for p, _ in ports.inputs if p.name not in given]
     free = [(p, kind) for p, kind in open_ if p.default is None]
+    fewest = min((np.prod(shape.sizes[p.name]) for p, _ in free), default=0)
+    needed = _NEIGHBOURS * len(known.pool)
     seen: set[tuple[int, ...]] = set()
     for kind in kinds:
         if kind.default is None:
@@ -292,14 +343,19 @@ def distinct(
             rules = tuple(
                 id(rule) for types, rule in by_type.items() if any(k in types for _, k in free)
             )
-            if kind is not USUAL and (not rules or rules in seen):
+            rules = (*rules, kind.turn)
+            if kind is not USUAL and (not free or rules in seen or kind.turn * fewest > needed):
                 continue
             seen.add(rules)
-        elif not any(p.default is not None and (k in "fV") == (kind.default == "f")
-                     for p, k in open_):  # fmt: skip
+        elif not any(
+            p.default is not None and (k in "fV") == (kind.default == "f") for p, k in open_
+        ):
             continue
         attempts = len(kind.integers) if any(k in "iu" for _, k in open_) else 1
         yield (
             kind,
-            [draw(a, b, ports, shape, given, seed, kind=kind, attempt=n) for n in range(attempts)],
+            (
+                draw(a, b, ports, shape, given, seed, kind=kind, attempt=n, known=known)
+                for n in range(attempts)
+            ),
         )

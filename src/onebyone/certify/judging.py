@@ -185,6 +185,7 @@ class Judge:
             spread = _widened(spread, self._more(self.a, values, exact))
             both = _widened(spread, self._of_second(values))
         self._known = self._known or {n: (spread[n], _scale(exact[n])) for n in exact}
+        modes = self.runtimes.modes[-len(mine) :]
         outputs: dict[str, Any] = {}
         unclear: list[str] = []
         contradiction, worst = "", (-1.0, "")
@@ -194,7 +195,7 @@ class Judge:
             outputs[p.name] = entry
             if exact[p.name].size and not max(d.compared for pair in errors[p.name] for d in pair):
                 unclear.append(f"{p.name} is not finite on these inputs")
-            for mode, (first, second) in zip(self.runtimes.modes, errors[p.name], strict=True):
+            for mode, (first, second) in zip(modes, errors[p.name], strict=True):
                 entry[mode] = _entry(first, second)
                 text = _text(p.name, mode, entry)
                 if not spread[p.name].explains(first):

@@ -22,10 +22,12 @@ class Shapes:
     Attributes:
         sizes: input name of the first model -> shape.
         symbols: what each symbol was set to, for the report.
+        relations: what had to hold between symbols so that the first model runs.
     """
 
     sizes: dict[str, tuple[int, ...]]
     symbols: dict[str, int]
+    relations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ _VERDICTS = {
 
 
 def show(certificate: Certificate, console: Console) -> None:
-    """Print one line a layer, then the verdict and, where the models differ, the witness.
+    """Print one line a layer, the verdict, where the models differ the witness, and the seed.
 
     On a terminal a proof's lines are cut to its width; everything else is printed whole.
     """
@@ -38,3 +38,4 @@ def show(certificate: Certificate, console: Console) -> None:
         text = f"first difference: {second} (in the first model: {first})"
         console.print(Text(text), soft_wrap=True)
         console.print(Text(printable(witness.why, 1000)), soft_wrap=True)
+    console.print(f"seed {certificate.seed}")

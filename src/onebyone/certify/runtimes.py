@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
 import numpy as np
 
 from onebyone.certify.ports import Ports, renamed
-from onebyone.dialects.protocol import Model, RuntimeRefusesError, RuntimeUnableError, Session
+from onebyone.dialects.protocol import (
+    Limits,
+    Model,
+    RuntimeMemoryError,
+    RuntimeRefusesError,
+    RuntimeUnableError,
+    Session,
+)
 from onebyone.kernels.arithmetic import Array
 
 # The outputs of one run, by name.
@@ -27,10 +34,13 @@ class Runtimes:
         b: the second model.
         ports: their inputs and outputs, paired.
         stack: frees the sessions.
+        limits: what the runtimes may take.
 
     Attributes:
         modes: names of the ways in which both are run; the last one stands for more.
         refusal: why the first model did not run, where it did not.
+        too_large: whether that was for want of memory.
+        taken: bytes that its last run took beside the model; 0 where that is not known.
 
     Raises:
         RuntimeUnableError: a runtime does not implement something in a model, or crashed.
@@ -38,15 +48,17 @@ class Runtimes:
         SecondRefusesError: the second is.
     """
 
-    def __init__(self, a: Model, b: Model, ports: Ports, stack: ExitStack) -> None:
+    def __init__(self, a: Model, b: Model, ports: Ports, stack: ExitStack, limits: Limits) -> None:
         self._ports = ports
         places = _modes(a, b)
         self.modes = [name for name, _, _ in places]
         self.refusal = "it was given no inputs"
-        loaded = _load(a, stack)
+        self.taken = 0
+        self.too_large = False
+        loaded = _load(a, stack, limits)
         self._first = [loaded[i] for _, i, _ in places]
         try:
-            loaded = _load(b, stack)
+            loaded = _load(b, stack, limits)
             self._second = [loaded[j] for _, _, j in places]
         except RuntimeRefusesError as error:
             raise SecondRefusesError(
@@ -69,15 +81,18 @@ class Runtimes:
             raise SecondRefusesError(str(error)) from None
 
     def accepted(
-        self, attempts: Sequence[Mapping[str, Array]], every: bool = True
+        self, attempts: Iterable[Mapping[str, Array]], every: bool = True
     ) -> tuple[Mapping[str, Array], list[Outputs]] | None:
         """The first of several draws that the first model runs on, with its outputs."""
         for values in attempts:
             try:
-                return values, self.first(values, every)
+                outputs = self.first(values, every)
+                self.taken = max(session.taken for session in self._first)
+                return values, outputs
             # Numbers beyond reason may ask for more memory than there is, or crash the runtime.
             except (RuntimeRefusesError, RuntimeUnableError) as error:
                 self.refusal = str(error)
+                self.too_large = isinstance(error, RuntimeMemoryError)
         return None
 
 
@@ -90,10 +105,10 @@ def _run(sessions: Sequence[Session], values: Mapping[str, Array]) -> list[Outpu
     return [done[id(session)] for session in sessions]
 
 
-def _load(model: Model, stack: ExitStack) -> list[Session]:
+def _load(model: Model, stack: ExitStack, limits: Limits) -> list[Session]:
     sessions: list[Session] = []
     for mode in model.modes:
-        sessions.append(model.session(mode))
+        sessions.append(model.session(mode, limits))
         stack.callback(sessions[-1].close)
     return sessions
 

@@ -6,19 +6,21 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from onebyone.certify import field, rounding, structure, weights
+from onebyone.certify.budget import machine_memory, memory_limit, within
 from onebyone.certify.certificate import Certificate, Finding, Verdict, Witness
 from onebyone.certify.inputs import Ports, SignatureError, check_given, pair
 from onebyone.dialects.protocol import Model
 from onebyone.dialects.registry import opened
 from onebyone.errors import InputError
 from onebyone.kernels.arithmetic import Array
+from onebyone.kernels.errors import OverBudgetError
 
 if TYPE_CHECKING:
     import onnx
@@ -27,8 +29,13 @@ if TYPE_CHECKING:
 
     ModelLike = str | os.PathLike[str] | onnx.ModelProto | ir.Model | ExportedProgram
 
-# Called with the name of a layer when it starts.
+# Called with the layer that starts, what is left after it and the seconds that are left.
 Progress = Callable[[str], None]
+
+_LAYERS = ("weights", "structure", "field", "rounding")
+# A run that takes a larger part of the memory in its runtime is too large for float64 and residues,
+# which take twice as much for each value, and some values at a time.
+_PART = 8
 
 
 def verify(
@@ -36,8 +43,9 @@ def verify(
     b: ModelLike,
     *,
     inputs: Mapping[str, Array] | str | os.PathLike[str] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     seconds: float = 120.0,
+    memory: int | None = None,
     largest: int | None = None,
     progress: Progress | None = None,
 ) -> Certificate:
@@ -55,11 +63,13 @@ def verify(
             inputs and outputs of a program and an ONNX model go together.
         inputs: arrays by input name of ``a``, or the path of an ``.npz`` that holds them. They
             replace drawn inputs in ``rounding``, and give ``field`` its shapes and integers.
-        seed: of everything that is drawn.
-        seconds: budget of the ``field`` layer; beyond it that layer is undecided.
+        seed: of everything that is drawn; None: another one each time. The certificate has it.
+        seconds: budget of all layers together; a layer that is stopped is undecided.
+        memory: bytes that certifying may take beside what the process holds, and its runtime
+            beside it; None: what there is.
         largest: bytes of weights beyond which ``field`` and ``rounding``, which run the models,
             are left undecided; None: no limit.
-        progress: called with each layer's name as it starts.
+        progress: called as each layer starts, with its name, what is left and the time left.
 
     Returns:
         The certificate; ``exit_code`` is 0 if the models are proved equal, 1 if they differ, 2 if
@@ -68,41 +78,135 @@ def verify(
     Raises:
         InputError: a model or the inputs cannot be used.
     """
-    first, second = opened(a), opened(b)
-    given = read_inputs(inputs)
-    check_given(given, first)
-    tell = progress or (lambda name: None)
-    tell("weights")
-    constants = weights.check(first, second)
-    tell("structure")
-    form = structure.check(first, second)
+    start = time.monotonic()
+    seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
+    with memory_limit(memory):
+        first, second = (_opened(model, start + seconds, seconds) for model in (a, b))
+        given = read_inputs(inputs)
+        check_given(given, first)
+        run = _Run(first, second, given, seed, start + seconds, seconds, memory, progress)
+        return Certificate(first.label, second.label, run.layers(largest), seed)
+
+
+def _opened(model: ModelLike, deadline: float, seconds: float) -> Model:
+    """A model read within the budget."""
+    what = model if isinstance(model, (str, os.PathLike)) else "the model"
     try:
-        ports = pair(first, second)
-    except SignatureError as error:
-        rest = _unlike(str(error))
-    else:
-        if largest is not None and first.weight_bytes > largest:
-            rest = _too_large(largest)
-        else:
-            rest = _run(first, second, ports, given, seed, seconds, constants.folded, tell)
-    return Certificate(first.label, second.label, (constants.layer, form, *rest))
+        return within(deadline, lambda: opened(model))
+    except OverBudgetError:
+        raise InputError(f"{what}: reading takes more than {seconds:.3g} s; allow more") from None
+    except RecursionError:
+        raise InputError(f"{what}: is nested too deeply to be read") from None
 
 
-def _run(
-    first: Model,
-    second: Model,
-    ports: Ports,
-    given: Mapping[str, Array],
-    seed: int,
-    seconds: float,
-    folded: Mapping[str, float],
-    tell: Progress,
-) -> tuple[Finding, Finding]:
-    tell("field")
-    values = field.check(first, second, ports, given, seed=seed, seconds=seconds, folded=folded)
-    tell("rounding")
-    errors = rounding.check(first, second, ports, given, seed=seed)
-    return _reconciled(values, errors, (first, second)), errors
+@dataclass
+class _Run:
+    """The layers, one after the other, within one budget."""
+
+    first: Model
+    second: Model
+    given: Mapping[str, Array]
+    seed: int
+    deadline: float
+    seconds: float
+    memory: int | None
+    progress: Progress | None
+
+    def layers(self, largest: int | None) -> tuple[Finding, ...]:
+        a, b = self.first, self.second
+        folded: dict[str, float] = {}
+
+        def constants(deadline: float) -> Finding:
+            found = weights.check(a, b)
+            folded.update(found.folded)
+            return found.layer
+
+        head = (
+            self._layer("weights", constants, 0.5),
+            self._layer("structure", lambda deadline: structure.check(a, b), 0.5),
+        )
+        try:
+            ports = pair(a, b)
+        except SignatureError as error:
+            return (*head, *_unlike(str(error)))
+        if largest is not None and a.weight_bytes > largest:
+            return (*head, *_too_large(largest))
+        with rounding.Rounding(
+            a, b, ports, self.given, seed=self.seed, deadline=self.deadline, memory=self.memory
+        ) as measured:
+            return (*head, *self._run_both(a, b, ports, measured, folded))
+
+    def _run_both(
+        self,
+        a: Model,
+        b: Model,
+        ports: Ports,
+        measured: rounding.Rounding,
+        folded: Mapping[str, float],
+    ) -> tuple[Finding, Finding]:
+        """The layers that run the models: the runtime goes first, it is quick to say what fails."""
+        ready = Finding("rounding", Verdict.UNDECIDED, "")
+        early = self._layer("rounding", lambda deadline: measured.prepare() or ready, 0.5)
+        most = (self.memory or machine_memory()) // _PART
+        why = ""
+        if measured.too_large:
+            why = f"the first model takes more memory than {a.runtime} may have"
+        elif measured.taken > most:
+            why = (
+                f"a run takes {measured.taken / 1e9:.2g} GB in {a.runtime}, and several times as "
+                f"much in float64 or in residues; it may be {most / 1e9:.2g} GB"
+            )
+        elif early.evidence.get("late"):
+            why = f"{a.runtime} alone takes longer than there is time"
+        values = Finding("field", Verdict.UNDECIDED, why)
+        if not why:
+            values = self._layer(
+                "field",
+                lambda deadline: field.check(
+                    a, b, ports, self.given,
+                    seed=self.seed, seconds=deadline - time.monotonic(), folded=folded,
+                ),
+                0.75,
+            )  # fmt: skip
+        errors = early
+        if early is ready:
+            errors = self._layer("rounding", lambda deadline: measured.finding(why))
+        return _reconciled(values, errors, (a, b)), errors
+
+    def _layer(self, name: str, work: Callable[[float], Finding], part: float = 1.0) -> Finding:
+        """A layer's answer; whatever stops it stops no other layer.
+
+        Args:
+            name: the layer.
+            work: what gives its answer, until a deadline.
+            part: of the time that is left; the others shall have some, too.
+        """
+        start = time.monotonic()
+        left = max(self.deadline - start, 0.0)
+        if self.progress is not None:
+            rest = _LAYERS[_LAYERS.index(name) + 1 :]
+            then = f", then {', '.join(rest)}" if rest else ""
+            self.progress(f"{name}{then}; {left:.0f} s left")
+        share = start + part * left
+        try:
+            return within(share, lambda: work(share))
+        except OverBudgetError:
+            why = f"over the budget of {self.seconds:.3g} s for all layers"
+            taken = time.monotonic() - start
+            return Finding(name, Verdict.UNDECIDED, why, {"late": True}, seconds=taken)
+        except MemoryError:
+            why = "more memory is needed than there is"
+        except RecursionError:
+            why = "a model is nested too deeply"
+        except InputError:
+            raise
+        # Whatever a strange file does to a layer, the others can still answer.
+        except Exception as error:
+            if os.environ.get("ONEBYONE_TRACEBACK"):
+                raise
+            text = " ".join(str(error).split())[:300]
+            why = f"failed with {type(error).__name__}: {text}; please report it"
+        return Finding(name, Verdict.UNDECIDED, why, seconds=time.monotonic() - start)
 
 
 def _reconciled(values: Finding, errors: Finding, models: tuple[Model, Model]) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Generator
 from enum import StrEnum
 from pathlib import Path
@@ -51,6 +52,36 @@ ReportFile = Annotated[
 AllLayers = Annotated[
     bool, typer.Option("--all", help="One line a layer, also where there are many.")
 ]
+
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", min=0, help="Seed of all that is drawn; a new one each time by default."
+    ),
+]
+Seconds = Annotated[
+    float, typer.Option("--seconds", min=1.0, help="Time for the certificate, all layers together.")
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory for the certificate, as in 800M or 2G; all by default.",
+    ),
+]
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def memory_size(option: str | None) -> int | None:
+    """``"2G"`` -> 2,000,000,000 bytes."""
+    if option is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", option.strip(), re.IGNORECASE)
+    size = 0 if match is None else int(float(match[1]) * _UNITS[match[2].upper()])
+    if not size:
+        raise InputError(f"--memory {option}: write a size in bytes, as in 800M or 2G")
+    return size
 
 
 def dims(options: list[str] | None) -> dict[str, int]:

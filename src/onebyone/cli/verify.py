@@ -22,10 +22,9 @@ def verify(
     report: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the certificate as JSON.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
-    seconds: Annotated[
-        float, typer.Option(min=1.0, help="Time budget of the field layer, in seconds.")
-    ] = 120.0,
+    seed: _shared.Seed = None,
+    seconds: _shared.Seconds = 120.0,
+    memory: _shared.Memory = None,
 ) -> None:
     """Certify that CONVERTED is the same function as ORIGINAL.
 
@@ -36,6 +35,7 @@ def verify(
 
     files = [original, converted, *([inputs] if inputs else [])]
     _shared.check_report(report, files)
+    size = _shared.memory_size(memory)
     with _shared.working("reading") as tell:
         certificate = certify(
             original,
@@ -43,6 +43,7 @@ def verify(
             inputs=inputs,
             seed=seed,
             seconds=seconds,
+            memory=size,
             progress=lambda layer: tell(layer, 0, 0),
         )
     _shared.write_report(report, certificate.to_dict())

@@ -25,8 +25,25 @@ class RuntimeUnableError(Exception):
     """The runtime has no kernel for an operator or type of the model: nothing is known."""
 
 
+class RuntimeMemoryError(RuntimeUnableError):
+    """The model takes more memory than the runtime may have."""
+
+
 class RuntimeRefusesError(Exception):
     """The runtime calls the model invalid, or fails to run it on these inputs."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a runtime may take.
+
+    Attributes:
+        deadline: ``time.monotonic()`` after which no answer is waited for; None: no limit.
+        memory: bytes; None: half of what the machine has.
+    """
+
+    deadline: float | None = None
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +141,13 @@ Embed = Callable[[str, Array], Tensor]
 
 
 class Session(Protocol):
-    """A model loaded in its runtime."""
+    """A model loaded in its runtime.
+
+    Attributes:
+        taken: bytes that the last run took beside the model; 0 where that is not known.
+    """
+
+    taken: int
 
     def run(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs by name.
@@ -223,7 +246,7 @@ class Model(Protocol):
         """
         ...
 
-    def session(self, mode: str) -> Session:
+    def session(self, mode: str, limits: Limits = ...) -> Session:
         """The model in its runtime.
 
         Raises:

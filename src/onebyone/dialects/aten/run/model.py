@@ -21,11 +21,20 @@ from onebyone.dialects.aten.run.form import canonical_values
 from onebyone.dialects.aten.run.interpreter import Interpreter, step
 from onebyone.dialects.aten.run.runtime import EagerSession, to_numpy
 from onebyone.dialects.aten.values import arguments, fake, op_name
-from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Observer, Port, Session
+from onebyone.dialects.protocol import (
+    CanonicalForm,
+    Constant,
+    Embed,
+    Limits,
+    Observer,
+    Port,
+    Session,
+)
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.errors import UnsupportedError
 from onebyone.kernels.precision import native
 
+_NO_LIMITS = Limits()
 # Operators through which an integer stays the same index.
 _CARRIERS = frozenset(
     "_to_copy alias clone contiguous expand flatten index_select reshape select slice squeeze to "
@@ -205,8 +214,8 @@ class ExportedModel:
             arrays[port.name] = to_numpy(tensor)
         return arrays
 
-    def session(self, mode: str) -> Session:
-        """The program in PyTorch, eager, on the CPU."""
+    def session(self, mode: str, limits: Limits = _NO_LIMITS) -> Session:
+        """The program in PyTorch, eager, on the CPU; in this process, whose limits hold for it."""
         return EagerSession(self.source, self.arguments, self.states, self.named)
 
 

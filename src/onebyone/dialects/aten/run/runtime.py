@@ -41,6 +41,7 @@ class EagerSession:
         states: Mapping[str, str],
         named: Named,
     ) -> None:
+        self.taken = 0
         self._arguments, self._states, self._named = arguments, states, named
         try:
             with warnings.catch_warnings():

@@ -16,13 +16,23 @@ from onebyone.dialects.onnx.run.control_flow import describe
 from onebyone.dialects.onnx.run.form import canonical_values
 from onebyone.dialects.onnx.run.interpreter import Interpreter
 from onebyone.dialects.onnx.run.runtime import OrtSession
-from onebyone.dialects.protocol import CanonicalForm, Constant, Embed, Observer, Port, Session, Step
+from onebyone.dialects.protocol import (
+    CanonicalForm,
+    Constant,
+    Embed,
+    Limits,
+    Observer,
+    Port,
+    Session,
+    Step,
+)
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 
 # Operators through which an integer stays the same index.
 _CARRIERS = frozenset(
     {"Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"}
 )
+_NO_LIMITS = Limits()
 # From this version on an initializer that is an input as well is its default.
 _OVERRIDABLE = 4
 # A constant of at most this many elements may hold numbers that something is compared with.
@@ -122,9 +132,9 @@ class OnnxModel:
         watch = None if observe is None else _Watch(observe)
         return Interpreter(self.model, ar, deadline, watch, embed).run(inputs)
 
-    def session(self, mode: str) -> Session:
+    def session(self, mode: str, limits: Limits = _NO_LIMITS) -> Session:
         """The model in ONNX Runtime, its graph optimizations off or on."""
-        return OrtSession(self.source, self.model, optimize=mode == self.modes[1])
+        return OrtSession(self.source, self.model, optimize=mode == self.modes[1], limits=limits)
 
 
 @dataclass(frozen=True)
