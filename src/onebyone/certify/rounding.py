@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from onebyone.certify.certificate import Finding, Verdict, Witness
@@ -91,6 +91,7 @@ class Rounding:
         self._seconds = 0.0
         self._run: _Run | None = None
         self._sizes: Iterator[Shapes] = iter(())
+        self._ready: list[Shapes] = []
         self.taken = 0
         self.too_large = False
         self.shape: Shapes | None = None
@@ -122,6 +123,7 @@ class Rounding:
         )
         self._sizes = self._run.sizes()
         self.shape = next(self._sizes, None)
+        self._ready = [] if self.shape is None else [self.shape]
         self.taken = runtimes.taken
         if self.shape is not None:
             return None
@@ -134,7 +136,12 @@ class Rounding:
 
     def _finding(self, unknown: str) -> Finding:
         assert self._run is not None and self.shape is not None, "it is prepared"
-        return self._run.finding(chain([self.shape], self._sizes), unknown)
+        return self._run.finding(chain(self._ready, self._sizes), unknown)
+
+    def usual(self) -> list[Shapes]:
+        """Usual sizes at which the first model runs: several where it has symbols."""
+        self._ready += islice(self._sizes, max(USUAL_SIZES - len(self._ready), 0))
+        return self._ready[:USUAL_SIZES]
 
     def _timed(self, work: Callable[[], Finding | None]) -> Finding | None:
         start = time.monotonic()

@@ -165,6 +165,7 @@ class _Run:
                 lambda deadline: field.check(
                     a, b, ports, self.given,
                     seed=self.seed, seconds=deadline - time.monotonic(), folded=folded,
+                    sizes=measured.usual(),
                 ),
                 0.75,
             )  # fmt: skip
