@@ -152,7 +152,11 @@ def test_a_positive_factor_passes_an_extremum_and_a_negative_one_does_not() -> N
 
 
 def test_an_identity_that_hashes_do_not_know_is_undecided() -> None:
-    answer = bodies("s = Sin (x) y = Mul (s, s)", "c = Cos (x) d = Mul (c, c) y = Sub (unit, d)", unit=np.array(1, "f4"))
+    answer = bodies(
+        "s = Sin (x) y = Mul (s, s)",
+        "c = Cos (x) d = Mul (c, c) y = Sub (unit, d)",
+        unit=np.array(1, "f4"),
+    )
     assert answer.verdict is Verdict.UNDECIDED
 
 

@@ -228,7 +228,9 @@ def test_a_cast_to_eight_bits_is_a_function_of_its_own() -> None:
     ar = Field(PRIME)
     x = ar.random((3,), np.random.default_rng(0))
     outs = [
-        Interpreter(build(f'<ir_version: 10, opset_import: ["" : 21]> {text.format(n)}'), ar).run({"x": x})["y"].residue
+        Interpreter(build(f'<ir_version: 10, opset_import: ["" : 21]> {text.format(n)}'), ar)
+        .run({"x": x})["y"]
+        .residue
         for n in (0, 1)
     ]
     assert not np.any(outs[0] == x.residue)

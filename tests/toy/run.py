@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,14 @@ class ToyProgram:
             if observe is not None:
                 observe(step(node), [values[node.output]])
         return {name: values[name] for name in self.model.outputs}
+
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step(node) for node in self.model.nodes)
+
+    def part(
+        self, ar: Arithmetic, given: Mapping[str, Tensor], wanted: Collection[str]
+    ) -> dict[str, Tensor]:
+        raise UnsupportedError("a part of a toy")
 
     def session(self, mode: str, limits: Limits | None = None) -> ToySession:
         return ToySession(self)

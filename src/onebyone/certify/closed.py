@@ -51,7 +51,10 @@ def closed_form(value: float) -> ClosedForm | None:
     for power in _POWERS:
         number = round(size ** (1.0 / power)) if 1e-12 < size < 1e12 else 0
         if 1 < number <= _LARGEST and _is_near(size, number**power):
-            return ClosedForm(("-" if value < 0 else "") + _NAMES[power].format(number), _root(sign, number, power))
+            return ClosedForm(
+                ("-" if value < 0 else "") + _NAMES[power].format(number),
+                _root(sign, number, power),
+            )
     decimal = f"{size:.{_DIGITS - 1}e}"
     if _is_near(size, float(decimal)) and 1e-12 < size < 1e12:
         return ClosedForm(f"{sign * float(decimal):.{_DIGITS}g}", _decimal(sign, decimal))

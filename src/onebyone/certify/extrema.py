@@ -99,7 +99,10 @@ def extremum(ring: Ring, members: Sequence[Member], sign: Callable[..., Array]) 
     hashed = ring.after_hash(height)
 
     def spread() -> list[Member]:
-        return [Member(ring.move(lambda a: np.broadcast_to(a, shape), m.element), m.there) for m in members]
+        return [
+            Member(ring.move(lambda a: np.broadcast_to(a, shape), m.element), m.there)
+            for m in members
+        ]
 
     made = Maximum(len(members), spread)
     dtype = joint(*(m.element for m in members))
@@ -113,7 +116,9 @@ def of_rows(
     if there is not None:
         there = _distinct(ring, rows, there)
     count = (
-        np.full(rows.shape[1:], float(len(rows))) if there is None else there.sum(axis=0, dtype=float)
+        np.full(rows.shape[1:], float(len(rows)))
+        if there is None
+        else there.sum(axis=0, dtype=float)
     )
     sums = rows.sum(axis=0) if there is None else (rows * there).sum(axis=0)
     centre = ring.reduce(ring.reduce(sums) * ring.inverted(count))

@@ -9,15 +9,14 @@ nonlinear functions *and* their float64 outputs differ by more than float64 roun
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from onebyone.certify import folded as computed
-from onebyone.certify import locate
+from onebyone.certify import folded, locate, weights
 from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.float_gap import excess, real_gap
 from onebyone.certify.inputs import Ports, Shapes, draw, draws, shapes
@@ -49,9 +48,10 @@ class _Comparison:
     given: Mapping[str, Array]
     seed: int
     deadline: float
-    folded: Mapping[str, float]
+    missing: Mapping[str, float]
+    unused: Collection[str]
     leeway: Leeway = _LEEWAYS[0]
-    folds: computed.Folds = computed.Folds({})
+    folds: folded.Folds = folded.Folds()
     fixed: bool = False
     primes: Iterator[int] = field(init=False)
 
@@ -71,9 +71,7 @@ class _Comparison:
         """Both models there; integers are taken as they are where they steer sizes."""
         point = replace(point, leeway=self.leeway, fixed=self.fixed)
         try:
-            return run_both(
-                self.a, self.b, self.ports, point, self.deadline, self.folds, follow
-            )
+            return run_both(self.a, self.b, self.ports, point, self.deadline, self.folds, follow)
         except UnsupportedError:
             exact = [v for v in point.values.values() if v.dtype.kind in "biu"]
             if self.fixed or not exact:
@@ -92,7 +90,8 @@ def check(
     *,
     seed: int = 0,
     seconds: float = 120.0,
-    folded: Mapping[str, float] | None = None,
+    missing: Mapping[str, float] | None = None,
+    unused: Collection[str] = (),
     sizes: Sequence[Shapes] = (),
 ) -> Finding:
     """Compare two models modulo primes.
@@ -104,12 +103,13 @@ def check(
         given: inputs from the user; shapes are taken from them.
         seed: of the primes, the random points and the hashes.
         seconds: time after which the answer is undecided.
-        folded: constants of ``b`` that are none of ``a``'s, with the relative error that
+        missing: constants of ``b`` that are none of ``a``'s, with the relative error that
             rounding may have put into them.
+        unused: constants of ``a`` that are none of ``b``'s.
         sizes: sizes at which the first model is known to run; where there are none, usual ones.
     """
     start = time.monotonic()
-    comparison = _Comparison(a, b, ports, given, seed, start + seconds, folded or {})
+    comparison = _Comparison(a, b, ports, given, seed, start + seconds, missing or {}, unused)
     try:
         layer = _check(comparison, sizes or shapes(ports, given))
     except UnsupportedError as error:
@@ -211,16 +211,19 @@ def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismat
 def _chance(run: Trace) -> float:
     """That an output of this height agrees although it differs."""
     elements = [v for v in run.outputs.values() if isinstance(v, Element)]
-    return max((run.ar.test(e.height.plus(e.height)) + e.height.risk for e in elements), default=0.0)
+    return max(
+        (run.ar.test(e.height.plus(e.height)) + e.height.risk for e in elements), default=0.0
+    )
 
 
-def _folds(c: _Comparison, point: Point) -> computed.Folds:
-    if c.a.positional == c.b.positional:
-        return computed.Folds({})
-    if c.a.positional:
-        return computed.find(c.a, c.b, point.values)
+def _folds(c: _Comparison, point: Point) -> folded.Folds:
+    """Constants that one model computed from the other's."""
+    found = folded.find(c.a, c.b, c.missing, c.unused, point.values)
+    if found.values or not c.b.positional or c.a.positional:
+        return found
+    turned = weights.check(c.b, c.a)
     theirs = {q.name: point.values[p.name] for p, q in c.ports.inputs}
-    return computed.find(c.b, c.a, theirs)
+    return folded.find(c.b, c.a, turned.folded, turned.unused, theirs, first=True)
 
 
 def _evidence(c: _Comparison, sets: Sequence[_Set]) -> dict[str, Any]:
@@ -245,7 +248,7 @@ def _equal(c: _Comparison, sets: Sequence[_Set]) -> Finding:
     chance = max(s.chance for s in sets)
     assumed = _assumed(c, sets)
     evidence |= {"elements": elements, "collision_bound": chance, "assumed": assumed,
-                 "computed_constants": dict(c.folds.values)}  # fmt: skip
+                 "computed_constants": {n: v.text for n, v in c.folds.values.items()}}  # fmt: skip
     if c.fixed:
         text = "equal for the integers tried, and their values decide sizes or what is computed"
         return Finding("field", Verdict.UNDECIDED, text, evidence)
@@ -284,8 +287,13 @@ def _assumed(c: _Comparison, sets: Sequence[_Set]) -> list[str]:
         names = ", ".join(f"{number:.9g} is {text}" for number, text in sorted(only.items()))
         assumed.append(f"up to the rounding of {len(only)} constants: {names}")
     if c.folds.values:
-        names = ", ".join(c.folds.values)
-        assumed.append(f"the constants {names} are values of the program, rounded")
+        names = list(c.folds.values)
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        assumed.append(
+            f"up to the rounding of {len(names)} constants that follow from the "
+            f"{'second' if c.folds.first else 'first'} model's ({', '.join(names[:5])}{more}; "
+            f"largest relative deviation {c.folds.deviation:.1e})"
+        )
     return assumed
 
 
@@ -301,7 +309,7 @@ def _difference(c: _Comparison, shape: Shapes, point: Point, mismatch: Mismatch)
     evidence["first_difference"] = {"first": where.first, "second": where.second}
     same = first.ar.used == second.ar.used
     tried = [point.values, *draws(c.a, c.b, c.ports, shape, c.given, c.seed)]
-    gaps = [real_gap(c.a, c.b, c.ports, values, c.folded, same) for values in tried]
+    gaps = [real_gap(c.a, c.b, c.ports, values, c.missing, same) for values in tried]
     gap, bound = max(gaps, key=excess)
     evidence |= {"float64_difference": gap, "float64_bound": bound}
     if gap > bound:

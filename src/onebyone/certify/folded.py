@@ -1,93 +1,240 @@
-"""Constants of a file that a program computes: exporters run what depends on constants alone.
+"""Constants of one model that follow from the other's: tools compute with weights, and round.
 
-What an exporter computed is rounded, so it is no value of the program bit for bit. A constant of
-the file that is none of the program's is taken for a value of the program where rounding explains
-their difference (see `onebyone.certify.noise`); the field then gives it that value's residues, and
-proves the rest exactly.
+What a tool computed is rounded, so it is no value of the other model bit for bit. A constant is
+taken for a value that follows exactly from the other model's constants where a derived number of
+roundings explains their difference, element by element; the field gives it that value's residues
+then, and proves the rest exactly. So the guess need not be trusted: a wrong one proves nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from onebyone.certify import weights
-from onebyone.certify.inputs import embedded
-from onebyone.certify.noise import RUNS, SAFETY, deviation
-from onebyone.dialects.protocol import Embed, Model, Step
-from onebyone.kernels.arithmetic import Arithmetic, Array, Float64, Tensor
+from onebyone.certify.chains import Chain, chains, constant_values
+from onebyone.certify.noise import SAFETY, UNITS
+from onebyone.dialects.protocol import Embed, Model
+from onebyone.kernels.arithmetic import Arithmetic, Array, Float64, Tensor, quiet
+from onebyone.kernels.errors import ExecutionError, UnsupportedError
+
+# A batch norm is a sum, a root, a quotient and two products; a type may be rounded to once more.
+_ROUNDINGS = 6
+# Simulated runs: that all of them err by less than the safety factor leaves is out of the question.
+_RUNS = 12
+
+# Channels that ONNX Runtime's kernels take at a time.
+_BLOCKS = (8, 16)
+
+Build = Callable[[Arithmetic], Tensor]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value that follows from a model's constants.
+
+    Attributes:
+        text: what it is, in words.
+        build: computes it in an arithmetic.
+        real: the value in float64.
+        slack: for each element what rounding explains.
+    """
+
+    text: str
+    build: Build
+    real: Array
+    slack: Array
 
 
 @dataclass(frozen=True)
 class Folds:
-    """Which constant of the file is which value of the program.
+    """Which constants of one model follow from the other's.
 
     Attributes:
-        values: constant's name -> the value's name.
+        values: constant's name -> what it is.
+        first: whether the constants are those of the first model.
+        deviation: the largest relative deviation of a constant from its value.
     """
 
-    values: Mapping[str, str]
+    values: Mapping[str, Value] = field(default_factory=dict[str, Value])
+    first: bool = False
+    deviation: float = 0.0
 
-    def embed(self, ar: Arithmetic, kept: Mapping[str, Tensor]) -> Embed:
-        """How the file's constants enter an arithmetic, given the program's values in it."""
+    def embed(self, ar: Arithmetic) -> Embed:
+        """How the constants enter an arithmetic."""
 
         def run(name: str, array: Array) -> Tensor:
-            value = kept.get(self.values.get(name, ""))
+            value = self.values.get(name)
             if value is None:
                 return ar.constant(array)
-            return ar.move(lambda a: a.reshape(array.shape), value)
+            return ar.move(lambda a: a.reshape(array.shape), value.build(ar))
 
         return run
 
 
-def find(program: Model, file: Model, values: Mapping[str, Array]) -> Folds:
-    """Match the file's constants that the program does not hold with values that it computes.
+def find(
+    model: Model,
+    other: Model,
+    missing: Collection[str],
+    unused: Collection[str],
+    values: Mapping[str, Array],
+    *,
+    first: bool = False,
+) -> Folds:
+    """Match constants of ``other`` with what follows from those of ``model``.
 
     Args:
-        program: the model that computes.
-        file: the model whose constants are matched.
-        values: inputs of the program by name; no value that is matched depends on them.
-
-    Returns:
-        The matches: equal in size, and nearer than rounding explains, element by element.
+        model: the model whose constants are computed with.
+        other: the model whose constants are matched.
+        missing: names of constants of ``other`` that ``model`` does not hold.
+        unused: names of constants of ``model`` that ``other`` does not hold.
+        values: inputs of ``model`` by name, for the shapes of its values.
+        first: whether ``other`` is the first of the two that are compared.
     """
-    missing = weights.check(program, file).folded
-    wanted = {c.name: c.real() for c in file.constants() if c.name in missing and c.size > 1}
+    wanted = {
+        c.name: c for c in other.constants()
+        if c.name in missing and c.size > 1 and c.dtype in UNITS
+    }  # fmt: skip
     if not wanted:
-        return Folds({})
-    sizes = {array.size for array in wanted.values()}
-    exact = _computed(program, values, Float64(), sizes)
-    spread = dict.fromkeys(exact, 0.0)
-    for run in range(RUNS):
-        noisy = _computed(program, values, Float64(np.random.default_rng((1, run))), sizes)
-        for name, array in noisy.items():
-            spread[name] = max(spread[name], deviation(array, exact[name]))
-    matched: dict[str, str] = {}
-    for name, array in wanted.items():
-        flat = array.astype(np.float64).reshape(-1)
-        for value, candidate in exact.items():
-            if candidate.size != flat.size:
+        return Folds()
+    sizes = {c.size for c in wanted.values()}
+    found: dict[str, Value] = {}
+    worst = 0.0
+    for value in _candidates(model, unused, values, sizes):
+        for name, constant in wanted.items():
+            if name in found or constant.size != value.real.size:
                 continue
-            if deviation(candidate.reshape(-1), flat) <= SAFETY * spread[value]:
-                matched[name] = value
-                break
-    return Folds(matched)
+            given = constant.real().astype(np.float64).reshape(-1)
+            real = value.real.reshape(-1)
+            unit = UNITS[constant.dtype]
+            with quiet():
+                near = np.abs(given - real) <= value.slack.reshape(-1) * unit
+            if bool(np.all(near)):
+                found[name] = value
+                apart = np.abs(given - real)[real != 0] / np.abs(real[real != 0])
+                worst = max(worst, float(apart.max(initial=0.0)))
+        if len(found) == len(wanted):
+            break
+    return Folds(found, first, worst)
 
 
-def _computed(
-    program: Model, values: Mapping[str, Array], ar: Float64, sizes: set[int]
-) -> dict[str, Array]:
-    """Real values of these sizes that no input's value takes part in."""
-    computed: dict[str, Array] = {}
+def _candidates(
+    model: Model, unused: Collection[str], values: Mapping[str, Array], sizes: Collection[int]
+) -> Iterator[Value]:
+    yield from _computed(model, sizes)
+    for chain in chains(model, unused, values):
+        try:
+            yield from _of_chain(model, chain, sizes)
+        except (UnsupportedError, ExecutionError):
+            continue
 
-    def observe(step: Step, results: list[Tensor | None]) -> None:
-        if not step.constant:
-            return
-        for name, result in zip(step.outputs, results, strict=False):
-            if result is not None and ar.is_data(result) and result.size in sizes:
-                computed[name] = np.asarray(result)
 
-    program.run(ar, embedded(ar, values, 0), observe=observe)
-    return computed
+def _computed(model: Model, sizes: Collection[int]) -> Iterator[Value]:
+    """Values that the model itself computes from its constants."""
+    for name in constant_values(model):
+        try:
+            real = np.asarray(model.part(Float64(), {}, [name])[name])
+            if real.dtype.kind != "f" or real.size not in sizes:
+                continue
+            spread = np.zeros(real.shape)
+            for run in range(_RUNS):
+                noisy = model.part(Float64(np.random.default_rng((1, run)), 1.0), {}, [name])[name]
+                spread = np.maximum(spread, np.abs(noisy - real))
+        except (UnsupportedError, ExecutionError):
+            continue
+        build = _part(model, name)
+        # An exporter may round on the way to what it rounds in the end.
+        yield Value(name, build, real, SAFETY * spread + _ROUNDINGS * np.abs(real))
+
+
+def _part(model: Model, name: str) -> Build:
+    return lambda ar: model.part(ar, {}, [name])[name]
+
+
+class _Magnitude(Float64):
+    """Sums of magnitudes: what the rounding errors of a sum are relative to."""
+
+    def constant(self, values: Array | float | int) -> Array:
+        return np.abs(super().constant(values))
+
+    def neg(self, a: Tensor) -> Array:
+        return np.asarray(a)
+
+
+def _of_chain(model: Model, chain: Chain, sizes: Collection[int]) -> Iterator[Value]:
+    """What is left of a product, or of nothing, behind steps that scale and shift its channels."""
+    count = chain.channels
+    slack = _ROUNDINGS * (len(chain.steps) + 1)
+
+    def at(start: Array) -> Build:
+        """The chain on a vector of channels."""
+
+        def run(ar: Arithmetic) -> Tensor:
+            shape = chain.shape
+            given = {chain.start: ar.constant(start.reshape(shape))}
+            end = model.part(ar, given, [chain.end])[chain.end]
+            return ar.move(lambda a: a.reshape(-1), end)
+
+        return run
+
+    zero, one = np.zeros(count), np.ones(count)
+
+    def gain(ar: Arithmetic) -> Tensor:
+        return ar.sub(at(one)(ar), at(zero)(ar))
+
+    def value(text: str, build: Build, size: Array | None = None) -> Value:
+        real = np.asarray(build(Float64()))
+        return Value(text, build, real, slack * (np.abs(real) if size is None else size))
+
+    behind = f"behind {', '.join(step.label for step in chain.steps)}"
+    scale = value(f"the scale {behind}", gain)
+    if scale.real.size != count:
+        return
+    if count in sizes:
+        starts = [("nothing", zero)] + [(c.name, c.real().reshape(-1)) for c in chain.vectors]
+        for name, start in starts:
+            size = np.asarray(at(np.abs(start).astype(np.float64))(_Magnitude()))
+            yield value(f"{name} {behind}", at(start.astype(np.float64)), size)
+        yield scale
+    for weight in chain.weights:
+        if weight.size not in sizes:
+            continue
+        real = weight.real()
+        for axis in (a for a, n in enumerate(real.shape) if n == count):
+            scaled = value(f"{weight.name} {behind}", _scaled(real, gain, axis))
+            yield scaled
+            yield from _blocked(scaled)
+
+
+def _blocked(weight: Value) -> Iterator[Value]:
+    """A convolution's weight in the blocks of channels that ONNX Runtime stores: OIHWio, OIHWo."""
+    if weight.real.ndim != 4:
+        return
+    out, inner, *kernel = weight.real.shape
+    for block in _BLOCKS:
+        if out % block:
+            continue
+        shapes = [((out // block, block, inner, *kernel), (0, 2, 3, 4, 1))]
+        if inner % block == 0:
+            split = (out // block, block, inner // block, block, *kernel)
+            shapes.append((split, (0, 2, 4, 5, 3, 1)))
+        for shape, order in shapes:
+
+            def turned(a: Array, shape: tuple[int, ...] = shape, order: Any = order) -> Array:
+                return a.reshape(shape).transpose(order)
+
+            yield Value(
+                f"{weight.text}, in blocks of {block}",
+                lambda ar, turned=turned: ar.move(turned, weight.build(ar)),
+                turned(weight.real), turned(weight.slack),
+            )  # fmt: skip
+
+
+def _scaled(weight: Array, gain: Build, axis: int) -> Build:
+    def run(ar: Arithmetic) -> Tensor:
+        shape = [-1 if a == axis else 1 for a in range(weight.ndim)]
+        return ar.mul(ar.constant(weight), ar.move(lambda a: a.reshape(shape), gain(ar)))
+
+    return run

@@ -25,7 +25,7 @@ import numpy as np
 from onebyone.certify import extrema
 from onebyone.certify.closed import closed_form
 from onebyone.certify.residues import key_of, mix
-from onebyone.certify.ring import Leeway, Movable, Ring, Signed, both, few, joint
+from onebyone.certify.ring import Leeway, Movable, Ring, Signed, few, joint
 from onebyone.kernels.arithmetic import (
     CONNECTIVES,
     FUNCTIONS,
@@ -285,7 +285,10 @@ class Field(Ring):
         if where is not None or len(members) > 1:
             inside = True if where is None else where
             there = np.concatenate(
-                [grown(np.logical_and(inside, True if m.there is None else m.there)) for m in members]
+                [
+                    grown(np.logical_and(inside, True if m.there is None else m.there))
+                    for m in members
+                ]
             )
         kept = tuple(1 if a in axes else n for a, n in enumerate(e.shape))
         out = extrema.of_rows(self, rows, there, scale, self._sign).reshape(kept)
@@ -342,7 +345,9 @@ class Field(Ring):
     def _between(self, y: Element, low: Element, high: Element) -> Element:
         """``y`` clipped, the same in whichever order, and minus that of minus ``y``."""
         raised = self._extremum(*extrema.opened(y), extrema.Member(low))
-        first = self.neg(self._extremum(extrema.Member(self.neg(raised)), extrema.Member(self.neg(high))))
+        first = self.neg(
+            self._extremum(extrema.Member(self.neg(raised)), extrema.Member(self.neg(high)))
+        )
         lowered = self._extremum(*extrema.opened(self.neg(y)), extrema.Member(self.neg(high)))
         second = self._extremum(extrema.Member(self.neg(lowered)), extrema.Member(low))
         half = float((self.prime + 1) // 2)
@@ -352,7 +357,9 @@ class Field(Ring):
 
     # Functions.
 
-    def _make(self, residue: Array, *heights: Height, dtype: Any = REAL, made: object = None) -> Element:
+    def _make(
+        self, residue: Array, *heights: Height, dtype: Any = REAL, made: object = None
+    ) -> Element:
         return Element(residue, None, self.after_hash(*heights), np.dtype(dtype), made=made)
 
     def function(self, name: str, *xs: Tensor) -> Element:
@@ -364,7 +371,11 @@ class Field(Ring):
                 real = np.power(*args) if name == "Pow" else FUNCTIONS[name](args[0])
             if name in INTEGRAL or (name == "Sqrt" and _exact_root(real, args[0])):
                 return self.constant(real)
-        elif name in _WHOLE and isinstance(elements[0].made, Rounded) and "int" in elements[0].made.name:
+        elif (
+            name in _WHOLE
+            and isinstance(elements[0].made, Rounded)
+            and "int" in elements[0].made.name
+        ):
             return elements[0]
         else:
             self.used.add("Exp" if name == "Sigmoid" else name)
@@ -442,7 +453,9 @@ class Field(Ring):
     def total(self, x: Tensor, axes: tuple[int, ...]) -> Element:
         out = super().total(x, axes)
         made = self.of(x).made
-        return replace(out, made=Exponentials(made.of, axes)) if isinstance(made, Exponential) else out
+        return (
+            replace(out, made=Exponentials(made.of, axes)) if isinstance(made, Exponential) else out
+        )
 
     def divided(self, x: Element, y: Element) -> Element | None:
         """Exponentials by their own sum along an axis are a softmax."""
@@ -466,7 +479,9 @@ class Field(Ring):
         return replace(self.div(grown, super().total(grown, (axis,))), made=Softmax(e, axis))
 
     def log_softmax(self, x: Tensor, axis: int) -> Element:
-        return self.sub(Element(self.of(x).residue, None, self.of(x).height), self.log_sum_exp(x, (axis,)))
+        return self.sub(
+            Element(self.of(x).residue, None, self.of(x).height), self.log_sum_exp(x, (axis,))
+        )
 
     def log_sum_exp(self, x: Tensor, axes: tuple[int, ...]) -> Element:
         self.used.update(("Exp", "Log"))
@@ -531,7 +546,7 @@ class Field(Ring):
         e = self.of(x)
         if e.real is not None:
             return fn(e.real)
-        if isinstance(e.made, Softmax):
+        if isinstance(e.made, Softmax) and self.leeway.hidden:
             self.assumed.add("no row of an attention mask is masked completely")
             return np.zeros(e.shape, bool)
         return self.opaque(name, fn, e, dtype=_BOOL)
@@ -547,7 +562,9 @@ class Field(Ring):
         flat = self.move(lambda a: a.reshape(-1, 1), replace(where, dtype=REAL, made=None))
         here = self.compare("==", flat, self.constant(places.astype(np.float64)[None, :]))
         if where.dtype.kind == "i":
-            behind = self.compare("==", flat, self.constant((places - rows).astype(np.float64)[None, :]))
+            behind = self.compare(
+                "==", flat, self.constant((places - rows).astype(np.float64)[None, :])
+            )
             here = self.add(*(replace(self.of(h), dtype=REAL) for h in (here, behind)))
         first = self.move(
             lambda a: np.moveaxis(a, axis, 0).reshape(rows, -1), replace(table, dtype=REAL)

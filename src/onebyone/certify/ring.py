@@ -50,7 +50,7 @@ class Leeway:
     Attributes:
         scales: a positive factor may stand before or behind a predicate or an extremum. (A true
             identity of the reals; it hides another one, a factor folded into weights.)
-        hidden: infinity and the largest number of a type are one.
+        hidden: infinity and the largest number of a type are one, and a softmax is a number.
         rounded: a constant next to 1/n, a root of n and the like stands for that number.
     """
 
@@ -120,7 +120,9 @@ class Ring(Arithmetic):
         """A tensor as an element."""
         return x if isinstance(x, Element) else self.constant(x)
 
-    def random(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any = REAL) -> Element:
+    def random(
+        self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any = REAL
+    ) -> Element:
         """Uniform residues: a random point of the field."""
         half = self.prime // 2
         residue = rng.integers(-half, half + 1, shape).astype(np.float64)
@@ -140,7 +142,7 @@ class Ring(Arithmetic):
         dtype = array.dtype if array.dtype.kind in "biu" else REAL
         known = array.size <= KNOWN_LIMIT
         if known and dtype.kind in "iu" and array.size:
-            known = -_WHOLE <= int(array.min()) and int(array.max()) <= _WHOLE
+            known = int(array.min()) >= -_WHOLE and int(array.max()) <= _WHOLE
         real = array.astype(np.float64) if known else None
         return Element(residue, real, Height(0, high, low), dtype, bounded=True)
 
@@ -150,7 +152,10 @@ class Ring(Arithmetic):
             return values.astype(np.float64), 0.0, 1.0
         if values.dtype.kind in "iu":
             top = max(abs(int(values.max())), abs(int(values.min())), 1)
-            rest = np.mod(values.astype(object) if values.dtype == np.uint64 else values.astype(np.int64), self.prime)
+            rest = np.mod(
+                values.astype(object) if values.dtype == np.uint64 else values.astype(np.int64),
+                self.prime,
+            )
             return self.reduce(rest.astype(np.float64)), 0.0, float(top.bit_length())
         finite = np.isfinite(values)
         if self.leeway.hidden:
@@ -162,7 +167,9 @@ class Ring(Arithmetic):
         # 53 bits in two pieces, so that each times a power of two stays exact.
         scaled = fraction.astype(np.float64) * (2.0**24 if short else 2.0**27)
         high = scaled if short else np.trunc(scaled)
-        out = self.reduce(self.reduce(high) * powers[exponent + (POWER_OFFSET - (24 if short else 27))])
+        out = self.reduce(
+            self.reduce(high) * powers[exponent + (POWER_OFFSET - (24 if short else 27))]
+        )
         if not short:
             low = self.reduce((scaled - high) * 2.0**26)
             out = self.reduce(out + self.reduce(low * powers[exponent + (POWER_OFFSET - 53)]))

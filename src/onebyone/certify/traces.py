@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from onebyone.certify import folded as computed
+from onebyone.certify.folded import Folds
 from onebyone.certify.inputs import Ports, renamed
 from onebyone.certify.modular import Field
 from onebyone.certify.ring import Leeway
@@ -46,14 +46,12 @@ class Trace:
         ar: the field, with what it counted on the way.
         steps: the nodes that were run, in order.
         prints: a fingerprint of each value by name, which does not depend on order or shape.
-        kept: the values that were asked for by name.
     """
 
     outputs: dict[str, Tensor]
     ar: Field
     steps: list[Step] = field(default_factory=list[Step])
     prints: dict[str, int] = field(default_factory=dict[str, int])
-    kept: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,6 @@ def trace(
     values: Mapping[str, Array],
     deadline: float,
     follow: bool = False,
-    keep: Collection[str] = (),
     embed: Callable[[Field], Embed] | None = None,
 ) -> Trace:
     """One run modulo a prime.
@@ -98,7 +95,6 @@ def trace(
         values: the point's inputs under this model's names.
         deadline: ``time.monotonic()`` after which the run stops.
         follow: whether every value leaves its fingerprint.
-        keep: names of the values that are kept.
         embed: how constants enter the field; exactly by default.
 
     Raises:
@@ -110,11 +106,6 @@ def trace(
     run = Trace({}, ar)
 
     def observe(step: Step, results: list[Tensor | None]) -> None:
-        for name, result in zip(step.outputs, results, strict=False):
-            if name in keep:
-                run.kept[name] = result
-        if not follow:
-            return
         run.steps.append(step)
         for name, result in zip(step.outputs, results, strict=False):
             if isinstance(result, Element) or (
@@ -126,7 +117,7 @@ def trace(
         ar,
         _generic(ar, values, point),
         deadline=deadline,
-        observe=observe if follow or keep else None,
+        observe=observe if follow else None,
         embed=None if embed is None else embed(ar),
     )
     return run
@@ -152,10 +143,10 @@ def run_both(
     ports: Ports,
     point: Point,
     deadline: float,
-    folds: computed.Folds,
+    folds: Folds,
     follow: bool = False,
 ) -> tuple[Trace, Trace]:
-    """A run of each; constants of one that are values of the other get these values.
+    """A run of each; constants of one that follow from the other's get their values.
 
     Args:
         a: the first model.
@@ -163,17 +154,13 @@ def run_both(
         ports: their inputs and outputs, paired.
         point: where.
         deadline: ``time.monotonic()`` after which a run stops.
-        folds: which constant of the file is which value of the program.
+        folds: which constants follow from what.
         follow: whether every value leaves its fingerprint.
     """
-    models = [(a, point.values), (b, renamed(point.values, ports))]
-    order = (0, 1) if a.positional or not b.positional else (1, 0)
-    (first, first_values), (second, second_values) = (models[i] for i in order)
-    keep = set(folds.values.values())
-    one = trace(first, point, first_values, deadline, follow, keep)
-    embed = (lambda ar: folds.embed(ar, one.kept)) if keep else None
-    two = trace(second, point, second_values, deadline, follow, embed=embed)
-    return (one, two) if order == (0, 1) else (two, one)
+    embed = folds.embed if folds.values else None
+    mine, theirs = (embed, None) if folds.first else (None, embed)
+    one = trace(a, point, point.values, deadline, follow, embed=mine)
+    return one, trace(b, point, renamed(point.values, ports), deadline, follow, embed=theirs)
 
 
 def find_mismatch(ports: Ports, first: Trace, second: Trace) -> Mismatch | None:

@@ -114,12 +114,11 @@ class _Run:
 
     def layers(self, largest: int | None) -> tuple[Finding, ...]:
         a, b = self.first, self.second
-        folded: dict[str, float] = {}
+        found: list[weights.Weights] = []
 
         def constants(deadline: float) -> Finding:
-            found = weights.check(a, b)
-            folded.update(found.folded)
-            return found.layer
+            found.append(weights.check(a, b))
+            return found[0].layer
 
         head = (
             self._layer("weights", constants, 0.5),
@@ -134,7 +133,7 @@ class _Run:
         with rounding.Rounding(
             a, b, ports, self.given, seed=self.seed, deadline=self.deadline, memory=self.memory
         ) as measured:
-            return (*head, *self._run_both(a, b, ports, measured, folded))
+            return (*head, *self._run_both(a, b, ports, measured, found))
 
     def _run_both(
         self,
@@ -142,7 +141,7 @@ class _Run:
         b: Model,
         ports: Ports,
         measured: rounding.Rounding,
-        folded: Mapping[str, float],
+        found: list[weights.Weights],
     ) -> tuple[Finding, Finding]:
         """The layers that run the models: the runtime goes first, it is quick to say what fails."""
         ready = Finding("rounding", Verdict.UNDECIDED, "")
@@ -164,7 +163,9 @@ class _Run:
                 "field",
                 lambda deadline: field.check(
                     a, b, ports, self.given,
-                    seed=self.seed, seconds=deadline - time.monotonic(), folded=folded,
+                    seed=self.seed, seconds=deadline - time.monotonic(),
+                    missing=found[0].folded if found else {},
+                    unused=found[0].unused if found else (),
                     sizes=measured.usual(),
                 ),
                 0.75,

@@ -54,10 +54,12 @@ class Weights:
         layer: the layer's answer.
         folded: constants of the second model that are none of the first's, by name, with the
             relative error that rounding may have put into each element.
+        unused: constants of the first model, by name, that are none of the second's.
     """
 
     layer: Finding
     folded: dict[str, float]
+    unused: tuple[str, ...] = ()
 
 
 def check(a: Model, b: Model) -> Weights:
@@ -95,7 +97,7 @@ def check(a: Model, b: Model) -> Weights:
         and origins[item.name].how in ("invented", "unmatched", "changed", "reordered")
     }
     layer = _layer(list(origins.values()), first, time.monotonic() - start)
-    return Weights(layer, folded)
+    return Weights(layer, folded, tuple(layer.evidence["not_in_second"]))
 
 
 def _layer(origins: Sequence[Origin], first: Sequence[Keyed], seconds: float) -> Finding:

@@ -7,7 +7,7 @@ Nothing here imports a framework. `onebyone.dialects.onnx.run.model.OnnxModel` a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -243,6 +243,29 @@ class Model(Protocol):
             UnsupportedError: an operator or a use of it is not understood.
             ExecutionError: a node does not fit its operands.
             OverBudgetError: the deadline has passed.
+        """
+        ...
+
+    def steps(self) -> tuple[Step, ...]:
+        """The nodes of the main graph in order; operands that are constants by the constant's name.
+
+        A run tells of the same results, by the same names.
+        """
+        ...
+
+    def part(
+        self, ar: Arithmetic, given: Mapping[str, Tensor], wanted: Collection[str]
+    ) -> dict[str, Tensor]:
+        """Values that follow from given ones and from constants.
+
+        Args:
+            ar: the arithmetic.
+            given: values by the name of the result that they are.
+            wanted: names of results.
+
+        Raises:
+            UnsupportedError: they follow from other inputs, too, or an operator is not understood.
+            ExecutionError: a node does not fit its operands.
         """
         ...
 

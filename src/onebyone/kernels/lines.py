@@ -372,7 +372,9 @@ def sorted_places(
             return move(ar, back, ordered), back(place)
     order = f"{'descending' if descending else 'ascending'} order"
     shape = (count,)
-    values = ar.opaque(f"values in {order}", elements, lines, core=(1,), shape=shape, dtype=lines.dtype)
+    values = ar.opaque(
+        f"values in {order}", elements, lines, core=(1,), shape=shape, dtype=lines.dtype
+    )
     found = ar.opaque(
         f"places in {order}", places, lines, core=(1,), shape=shape, dtype=np.dtype(np.int64)
     )

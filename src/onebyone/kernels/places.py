@@ -145,7 +145,9 @@ def _chosen(ar: Arithmetic, x: Tensor, index: Tensor, *, axis: int) -> Tensor:
     """`take_elements` by an index that data decides: a sum over all that might be chosen."""
     rows = x.shape[axis]
     check_size([index.size, rows])
-    last = move(ar, lambda a: np.moveaxis(a, axis, -1)[..., None, :], index_space(ar, x, index, axis))
+    last = move(
+        ar, lambda a: np.moveaxis(a, axis, -1)[..., None, :], index_space(ar, x, index, axis)
+    )
     where = move(ar, lambda a: np.moveaxis(a, axis, -1)[..., None], index)
     here = compare(ar, where, np.arange(rows), relation="==")
     behind = compare(ar, where, np.arange(rows) - rows, relation="==")
@@ -157,9 +159,7 @@ def _chosen(ar: Arithmetic, x: Tensor, index: Tensor, *, axis: int) -> Tensor:
 
 def index_space(ar: Arithmetic, x: Tensor, index: Tensor, axis: int) -> Tensor:
     """The part of ``x`` that an index along ``axis`` can reach: other axes as long as its own."""
-    part = tuple(
-        slice(None) if a == axis % x.ndim else slice(n) for a, n in enumerate(index.shape)
-    )
+    part = tuple(slice(None) if a == axis % x.ndim else slice(n) for a, n in enumerate(index.shape))
     return move(ar, lambda a: a[part], x)
 
 

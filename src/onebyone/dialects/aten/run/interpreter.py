@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +85,30 @@ class Interpreter:
                     self._values.pop(read, None)
         output = next(iter(self.program.graph.find_nodes(op="output")))
         return [self._value(item) for item in output.args[0]]
+
+    def part(self, given: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+        """Values that follow from given ones and from constants, by the names of their nodes.
+
+        Raises:
+            UnsupportedError: they follow from inputs, too, or an operator is not understood.
+            ExecutionError: a node does not fit its operands.
+        """
+        nodes = {node.name: node for node in self.program.graph.nodes}
+        self._values = {nodes[name]: value for name, value in given.items()}
+        needed: set[fx.Node] = set()
+        pending = [nodes[name] for name in wanted]
+        while pending:
+            node = pending.pop()
+            if node in self._values or node in self.constants or node in needed:
+                continue
+            if node.op != "call_function":
+                raise UnsupportedError(f"{node.name!r} is an input")
+            needed.add(node)
+            pending += node.all_input_nodes
+        for node in self.program.graph.nodes:
+            if node in needed:
+                self._node(node)
+        return {name: self._value(nodes[name]) for name in wanted}
 
     def _value(self, item: Any) -> Any:
         """An argument with its nodes evaluated."""

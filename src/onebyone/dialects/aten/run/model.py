@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from onebyone.dialects.protocol import (
     Observer,
     Port,
     Session,
+    Step,
 )
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.errors import UnsupportedError
@@ -188,15 +190,35 @@ class ExportedModel:
                 if not isinstance(fake(node), torch.Tensor):
                     raise UnsupportedError(f"input {name} is a number that sizes depend on")
                 given[node] = inputs[name]
-        stored_tensors = {
+        tensors = Interpreter(self.program, ar, self._tensors(given), deadline, observe, embed).run(
+            given
+        )
+        results, changed = self._results
+        places = [*results, *((place, port) for place, port, _ in changed)]
+        return {port.name: _array(tensors[place]) for place, port in places}
+
+    def _tensors(self, given: Collection[fx.Node] = ()) -> dict[fx.Node, tuple[str, Array]]:
+        return {
             node: (target, native(to_numpy(stored(self.program, target))))
             for node, target in self._stored()
             if node not in given and node.users
         }
-        tensors = Interpreter(self.program, ar, stored_tensors, deadline, observe, embed).run(given)
-        results, changed = self._results
-        places = [*results, *((place, port) for place, port, _ in changed)]
-        return {port.name: _array(tensors[place]) for place, port in places}
+
+    def steps(self) -> tuple[Step, ...]:
+        """The calls of the graph; stored tensors under their own names."""
+        names = {node.name: target for node, target in self._stored()}
+        calls = (n for n in self.program.graph.nodes if n.op == "call_function")
+        every = (step(n) for n in calls if op_name(n) != "getitem")
+        return tuple(
+            replace(one, inputs=tuple(names.get(name, name) for name in one.inputs))
+            for one in every
+        )
+
+    def part(
+        self, ar: Arithmetic, given: Mapping[str, Tensor], wanted: Collection[str]
+    ) -> dict[str, Tensor]:
+        """Values that follow from given ones and from constants; see `Interpreter.part`."""
+        return Interpreter(self.program, ar, self._tensors()).part(given, wanted)
 
     def named(
         self,

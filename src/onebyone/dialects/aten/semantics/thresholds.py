@@ -8,15 +8,12 @@ import torch
 from onebyone.dialects.aten.semantics.base import Call, Table, row
 from onebyone.kernels import elementwise
 from onebyone.kernels.arithmetic import Tensor
-from onebyone.kernels.operands import floats
 
 
 def _hard_shrink(call: Call) -> Tensor:
     bound = call.rounded(call.get("lambd", 0.5))
     ar, x = call.ar, call.data("self")
-    beyond = elementwise.compare(
-        ar, elementwise.absolute(ar, x), ar.constant(bound), relation=">"
-    )
+    beyond = elementwise.compare(ar, elementwise.absolute(ar, x), ar.constant(bound), relation=">")
     return elementwise.where(ar, beyond, x, ar.constant(0.0))
 
 

@@ -63,7 +63,9 @@ def if_(
         return branch("then_branch" if bool(np.ravel(condition)[0]) else "else_branch")
     pairs = list(zip(branch("then_branch"), branch("else_branch"), strict=True))
     if any(a.tensor.shape != b.tensor.shape for a, b in pairs):
-        raise UnsupportedError(f"{describe(node)}: branches of different shapes, chosen by the data")
+        raise UnsupportedError(
+            f"{describe(node)}: branches of different shapes, chosen by the data"
+        )
     scalar = ar.move(lambda a: a.reshape(()), condition)
     return [
         Slot(ar.select(scalar, a.tensor, b.tensor), max(a.unit, b.unit), True) for a, b in pairs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,6 +82,37 @@ class Interpreter:
         outputs = self.run_graph(graph, scope, dict(self.model.opset_imports), observe=self.observe)
         names = [value.name or "" for value in graph.outputs]
         return {name: slot.tensor for name, slot in zip(names, outputs, strict=True)}
+
+    def part(self, given: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+        """Values of the main graph that follow from given ones and from constants.
+
+        Args:
+            given: values by name, as the arithmetic holds them.
+            wanted: names of values.
+
+        Raises:
+            UnsupportedError: they follow from inputs, too, or an operator is not understood.
+            ExecutionError: a node does not fit its operands.
+        """
+        graph = self.model.graph
+        named = {v.name or "": v for node in graph for v in node.outputs}
+        scope = {named[n]: Slot(x, unit_roundoff(named[n].dtype)) for n, x in given.items()}
+        needed: set[ir.Node] = set()
+        pending = [named[name] for name in wanted]
+        while pending:
+            value = pending.pop()
+            producer = value.producer()
+            if value in scope or value.const_value is not None or producer in needed:
+                continue
+            if producer is None:
+                raise UnsupportedError(f"{value.name!r} is an input")
+            needed.add(producer)
+            pending += _read_by(producer)
+        opsets = dict(self.model.opset_imports)
+        for node in graph:
+            if node in needed:
+                self._node(node, scope, opsets, None)
+        return {name: self._value(named[name], scope).tensor for name in wanted}
 
     # Scopes.
 

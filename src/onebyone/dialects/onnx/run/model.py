@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,6 +131,16 @@ class OnnxModel:
         """Run on ``inputs`` in an arithmetic; see `Interpreter.run` for what it raises."""
         watch = None if observe is None else _Watch(observe)
         return Interpreter(self.model, ar, deadline, watch, embed).run(inputs)
+
+    def steps(self) -> tuple[Step, ...]:
+        """The nodes of the main graph."""
+        return tuple(step(node) for node in self.model.graph)
+
+    def part(
+        self, ar: Arithmetic, given: Mapping[str, Tensor], wanted: Collection[str]
+    ) -> dict[str, Tensor]:
+        """Values that follow from given ones and from constants; see `Interpreter.part`."""
+        return Interpreter(self.model, ar).part(given, wanted)
 
     def session(self, mode: str, limits: Limits = _NO_LIMITS) -> Session:
         """The model in ONNX Runtime, its graph optimizations off or on."""

@@ -193,9 +193,7 @@ def cast(
     if not to.is_floating_point():
         if dtype.kind not in "biu":
             raise UnsupportedError(f"Cast to {to.name}")
-        return elementwise.cast(
-            ar, x, dtype=dtype, source=source, target=dtype.name, narrow=None
-        )
+        return elementwise.cast(ar, x, dtype=dtype, source=source, target=dtype.name, narrow=None)
     real = np.dtype(np.float64)
     if dtype.name in WIDE:
         return elementwise.cast(ar, x, dtype=real, source=source, target=dtype.name, narrow=None)

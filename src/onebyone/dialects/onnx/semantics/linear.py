@@ -180,7 +180,9 @@ def _matmul_integer(
             return whole
         per_row = rows and zero.ndim == 1 and zero.size > 1
         shift = move(ar, lambda z: z[:, None], zero) if per_row else zero
-        return elementwise.sub(ar, whole, ar.whole(shift, wide) if ar.is_data(shift) else np.asarray(shift, wide))
+        return elementwise.sub(
+            ar, whole, ar.whole(shift, wide) if ar.is_data(shift) else np.asarray(shift, wide)
+        )
 
     return products.matmul(ar, signed(a, zero_a, True), signed(b, zero_b, False))
 
