@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from onebyone.certify.modular import Field
-from onebyone.certify.residues import PRIMES
+from onebyone.certify.residues import drawn_primes
 from onebyone.kernels.arithmetic import Float64
 from onebyone.kernels.resizing import Resize, resize
 from onebyone.kernels.sampling import Sampling, grid_sample
@@ -50,7 +50,7 @@ def test_samples_are_those_of_torch(mode: str, padding: str, corners: bool) -> N
 
 def test_an_image_and_places_that_are_data_give_a_value_of_their_own() -> None:
     rng = np.random.default_rng(2)
-    ar = Field(*PRIMES[0])
+    ar = Field(next(drawn_primes(0)))
     image, places = ar.random((1, 2, 4, 5), rng), ar.random((1, 3, 2, 2), rng)
     plan = Sampling("linear", "zeros", False)
     first = grid_sample(ar, image, places, plan).residue

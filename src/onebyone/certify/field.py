@@ -51,7 +51,7 @@ class _Comparison:
     missing: Mapping[str, float]
     unused: Collection[str]
     leeway: Leeway = _LEEWAYS[0]
-    folds: folded.Folds = folded.Folds()
+    folds: folded.Folds = field(default_factory=folded.Folds)
     fixed: bool = False
     primes: Iterator[int] = field(init=False)
 

@@ -121,7 +121,7 @@ def find(
 
 
 def _candidates(
-    model: Model, unused: Collection[str], values: Mapping[str, Array], sizes: Collection[int]
+    model: Model, unused: Collection[str], values: Mapping[str, Array], sizes: set[int]
 ) -> Iterator[Value]:
     yield from _computed(model, sizes)
     for chain in chains(model, unused, values):
@@ -131,7 +131,7 @@ def _candidates(
             continue
 
 
-def _computed(model: Model, sizes: Collection[int]) -> Iterator[Value]:
+def _computed(model: Model, sizes: set[int]) -> Iterator[Value]:
     """Values that the model itself computes from its constants."""
     for name in constant_values(model):
         try:
@@ -163,7 +163,7 @@ class _Magnitude(Float64):
         return np.asarray(a)
 
 
-def _of_chain(model: Model, chain: Chain, sizes: Collection[int]) -> Iterator[Value]:
+def _of_chain(model: Model, chain: Chain, sizes: set[int]) -> Iterator[Value]:
     """What is left of a product, or of nothing, behind steps that scale and shift its channels."""
     count = chain.channels
     slack = _ROUNDINGS * (len(chain.steps) + 1)
@@ -192,14 +192,17 @@ def _of_chain(model: Model, chain: Chain, sizes: Collection[int]) -> Iterator[Va
     scale = value(f"the scale {behind}", gain)
     if scale.real.size != count:
         return
-    if count in sizes:
+    blocked = {count + -count % block for block in _BLOCKS}
+    if not sizes.isdisjoint({count, *blocked}):
         starts = [("nothing", zero)] + [(c.name, c.real().reshape(-1)) for c in chain.vectors]
         for name, start in starts:
             size = np.asarray(at(np.abs(start).astype(np.float64))(_Magnitude()))
-            yield value(f"{name} {behind}", at(start.astype(np.float64)), size)
+            shift = value(f"{name} {behind}", at(start.astype(np.float64)), size)
+            yield shift
+            yield from _blocked(shift)
         yield scale
     for weight in chain.weights:
-        if weight.size not in sizes:
+        if weight.size > max(sizes):
             continue
         real = weight.real()
         for axis in (a for a, n in enumerate(real.shape) if n == count):
@@ -208,27 +211,27 @@ def _of_chain(model: Model, chain: Chain, sizes: Collection[int]) -> Iterator[Va
             yield from _blocked(scaled)
 
 
-def _blocked(weight: Value) -> Iterator[Value]:
-    """A convolution's weight in the blocks of channels that ONNX Runtime stores: OIHWio, OIHWo."""
-    if weight.real.ndim != 4:
-        return
-    out, inner, *kernel = weight.real.shape
+def _blocked(value: Value) -> Iterator[Value]:
+    """A convolution's weight or bias as ONNX Runtime stores it: OIHWio or OIHWo, zeros added."""
+    rank = value.real.ndim
     for block in _BLOCKS:
-        if out % block:
-            continue
-        shapes = [((out // block, block, inner, *kernel), (0, 2, 3, 4, 1))]
-        if inner % block == 0:
-            split = (out // block, block, inner // block, block, *kernel)
-            shapes.append((split, (0, 2, 4, 5, 3, 1)))
-        for shape, order in shapes:
+        out, *rest = value.real.shape
+        fill = [(0, -out % block), *[(0, 0)] * (rank - 1)]
+        outer = (-(-out // block), block)
+        moves = [((*outer, *rest), (0, *range(2, rank + 1), 1))]
+        if rank == 4 and rest[0] % block == 0:
+            moves.append(((*outer, rest[0] // block, block, *rest[1:]), (0, 2, 4, 5, 3, 1)))
+        for shape, order in moves if rank == 4 else [((-1,), (0,))]:
 
-            def turned(a: Array, shape: tuple[int, ...] = shape, order: Any = order) -> Array:
-                return a.reshape(shape).transpose(order)
+            def turned(
+                a: Array, fill: Any = fill, shape: tuple[int, ...] = shape, order: Any = order
+            ) -> Array:
+                return np.pad(a, fill).reshape(shape).transpose(order)
 
             yield Value(
-                f"{weight.text}, in blocks of {block}",
-                lambda ar, turned=turned: ar.move(turned, weight.build(ar)),
-                turned(weight.real), turned(weight.slack),
+                f"{value.text}, in blocks of {block}",
+                lambda ar, turned=turned: ar.move(turned, value.build(ar)),
+                turned(value.real), turned(value.slack),
             )  # fmt: skip
 
 

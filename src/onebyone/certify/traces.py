@@ -33,7 +33,7 @@ class Point:
     values: Mapping[str, Array]
     prime: int
     seed: int
-    leeway: Leeway = Leeway()
+    leeway: Leeway
     fixed: bool = False
 
 
