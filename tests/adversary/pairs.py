@@ -40,11 +40,13 @@ class Program:
         function: the function of tensors, or a module.
         shapes: the shape of each argument; a string is a symbol.
         dtypes: the element type of each argument, as torch names it; float32 where there is none.
+        decomposed: whether the exported program is taken apart into core operators.
     """
 
     function: Callable[..., Any]
     shapes: tuple[tuple[int | str, ...], ...]
     dtypes: tuple[str, ...] = ()
+    decomposed: bool = False
 
 
 Side = onnx.ModelProto | Program

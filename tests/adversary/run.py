@@ -46,40 +46,9 @@ def opened(side: Side) -> Any:
     """A side as ``verify`` takes it."""
     if not isinstance(side, Program):
         return side
-    import torch
+    from tests.adversary.programs import exported
 
-    symbols = {
-        name: torch.export.Dim(name) for shape in side.shapes for name in shape
-        if isinstance(name, str)
-    }  # fmt: skip
-    sizes = {name: 3 + 2 * i for i, name in enumerate(symbols)}
-    kinds = side.dtypes or ("float32",) * len(side.shapes)
-    arguments = tuple(
-        torch.ones([sizes[d] if isinstance(d, str) else d for d in shape]).to(getattr(torch, kind))
-        for shape, kind in zip(side.shapes, kinds, strict=True)
-    )
-    dynamic = tuple(
-        {i: symbols[d] for i, d in enumerate(shape) if isinstance(d, str)} for shape in side.shapes
-    )
-    function = side.function
-    if not isinstance(function, torch.nn.Module):
-        function = _module(function)
-    spelled = {"args": dynamic} if hasattr(function, "of") else dynamic
-    return torch.export.export(
-        function.eval(), arguments, dynamic_shapes=spelled if symbols else None
-    )
-
-
-def _module(function: Any) -> Any:
-    import torch
-
-    class Of(torch.nn.Module):
-        of = True
-
-        def forward(self, *args: Any) -> Any:
-            return function(*args)
-
-    return Of()
+    return exported(side)
 
 
 def answer(pair: Pair, seconds: float = 20.0) -> Answer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from tests.adversary import collect, feeds, run, truth
 from tests.adversary.pairs import Pair, model, vary
 
 # One of so many pairs of a family is certified in the suite; all of them by command.
-EACH = 30
+EACH = 36
 
 
 def sample(each: int) -> list[Pair]:
@@ -109,6 +111,20 @@ def test_a_false_proof_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(certificate.Certificate, "exit_code", property(lambda self: 0))
     assert run.answer(one("a", "y = Neg(x)", "y = Abs(x)", "differ")).wrong
+
+
+class Deadly:
+    """What ends the process that receives it."""
+
+    def __reduce__(self) -> tuple[Any, tuple[int]]:
+        return os._exit, (1,)
+
+
+def test_a_process_that_dies_stops_no_other() -> None:
+    bad = dataclasses.replace(one("bad", "y = Neg(x)", "y = Neg(x)", "equal"), feeds=[Deadly()])
+    good = one("good", "y = Neg(x)", "y = Abs(x)", "differ")
+    codes = {a.name: a.code for a in run.answers([bad, good])}
+    assert codes == {"bad": run.DIED, "good": 1}
 
 
 @pytest.mark.xfail(reason="proofs are not yet safe against all of these", strict=False)

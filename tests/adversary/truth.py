@@ -59,11 +59,16 @@ def _eager(program: Program) -> _Runner:
     import torch
 
     torch.set_num_threads(1)
+    function = program.function
+    if program.decomposed:
+        from tests.adversary.programs import exported
+
+        function = exported(program).module()
 
     def run(feed: Feed) -> list[np.ndarray]:
         tensors = [torch.from_numpy(np.ascontiguousarray(v)) for v in feed.values()]
         with torch.no_grad():
-            result = program.function(*tensors)
+            result = function(*tensors)
         results = result if isinstance(result, tuple | list) else (result,)
         return [_numpy(r) for r in results]
 

@@ -30,6 +30,11 @@ ERF = (
     "{1} = Mul(o, '0.5'); "
 )
 HEADS = "{0}r = Reshape({0}, '[2, 4, 2, 4]i'); {0}h = Transpose<perm=[0, 2, 1, 3]>({0}r); "
+ROTATE = (
+    "{0}l, {0}m = Split<axis=3, num_outputs=2>({0}h); {0}n = Neg({0}m); "
+    "{0}o = Concat<axis=3>({0}n, {0}l); {0}a = Mul({0}h, '#4x4:7'); {0}b = Mul({0}o, '#4x4:8'); "
+    "{0}e = Add({0}a, {0}b); "
+)
 
 NETS: dict[str, tuple[str, str]] = {
     "conv_norm": (IMAGE, CONV + NORM.replace("b =", "y =")),
@@ -96,6 +101,33 @@ NETS: dict[str, tuple[str, str]] = {
                "c = Neg(b); d = Concat<axis=2>(c, a); y = Mul(d, x)"),
     "pruned": (TOKENS, "z = Equal('#8x8', '0'); k = Greater('#8x8', '-0.9'); n = Cast<to=1>(k); "
                "w = Mul('#8x8', n); y = MatMul(x, w)"),
+    "llama": (TOKENS, "q0 = Pow(x, '2'); v0 = ReduceMean(q0, '[-1]i'); e0 = Add(v0, '1e-05'); "
+              "r0 = Sqrt(e0); i0 = Div('1', r0); n0 = Mul(x, i0); n = Mul(n0, '#8'); "
+              "q = MatMul(n, '#8x8:1'); k = MatMul(n, '#8x8:2'); v = MatMul(n, '#8x8:3'); "
+              + HEADS.format("q") + HEADS.format("k") + HEADS.format("v")
+              + ROTATE.format("q") + ROTATE.format("k") + "t = Transpose<perm=[0, 1, 3, 2]>(ke); "
+              "a = MatMul(qe, t); s = Mul(a, '0.5'); w = Add(s, '#4x4:9'); "
+              "p = Softmax<axis=-1>(w); "
+              "o = MatMul(p, vh); u = Transpose<perm=[0, 2, 1, 3]>(o); "
+              "z = Reshape(u, '[2, 4, 8]i'); "
+              "l = MatMul(z, '#8x8:4'); h = Add(x, l); g = MatMul(h, '#8x8:5'); f = Sigmoid(g); "
+              "j = Mul(g, f); m = MatMul(h, '#8x8:6'); b = Mul(j, m); c = MatMul(b, '#8x8:7'); "
+              "y = Add(h, c)"),
+    "bert": (TOKENS, "w = MatMul(x, '#8x8'); z = Add(w, '#8'); h = Add(z, x); "
+             + LAYER.format("h", "k") + "i = MatMul(k, '#8x8:5'); j = Add(i, '#8:5'); "
+             "u = Div(j, '1.4142135381698608'); f = Erf(u); p = Add(f, '1'); o = Mul(j, p); "
+             "a = Mul(o, '0.5'); b = MatMul(a, '#8x8:6'); c = Add(b, '#8:6'); y = Add(c, k)"),
+    "upsampled": (IMAGE.replace("6,6] y", "12,12] y"), CONV + NORM + "r = Relu(b); "
+                  'y = Resize<mode="linear", coordinate_transformation_mode="asymmetric">'
+                  "(r, , '[1, 1, 2, 2]')"),
+    "classifier": ("float[2,3,6,6] x => float[2,5] y", CONV + NORM + "r = Relu(b); "
+                   "m = MaxPool<kernel_shape=[2, 2], strides=[2, 2]>(r); g = GlobalAveragePool(m); "
+                   "f = Flatten(g); l = Gemm<transB=1>(f, '#5x4', '#5'); y = Softmax<axis=1>(l)"),
+    "constants": (TOKENS, "s = Shape('#8x8'); i = Gather(s, '1i'); f = Cast<to=1>(i); r = Sqrt(f); "
+                  "d = Div(x, r); c = ConstantOfShape<value=float[1] {2}>('[8]i'); y = Mul(d, c)"),
+    "masked": (TOKENS, "t = Trilu<upper=1>('[[1,1,1,1],[1,1,1,1],[1,1,1,1],[1,1,1,1]]', '1i'); "
+               "m = Mul(t, '-2'); k = Transpose<perm=[0, 2, 1]>(x); a = MatMul(x, k); "
+               "b = Add(a, m); p = Softmax<axis=-1>(b); y = MatMul(p, x)"),
 }  # fmt: skip
 
 
