@@ -48,7 +48,7 @@ class Types(Order):
             return replace(e, made=Rounded(source))
         self.used.add(f"rounding to {target}")
         out = self.hashed(f"rounding to {target}", np.abs(e.residue)) * np.sign(e.residue)
-        return self._make(out, e.height, made=Rounded(target))
+        return self.made_of_hash(out, e.height, made=Rounded(target))
 
     def settled(self, x: Tensor) -> Tensor:
         if not isinstance(x, Element) or x.dtype.kind not in "iu" or x.bounded:
@@ -58,7 +58,7 @@ class Types(Order):
             return x
         self.used.add(f"wrapping to {x.dtype}")
         out = self.hashed(f"wrapping to {x.dtype}", x.residue)
-        return replace(self._make(out, x.height, dtype=x.dtype), bounded=True)
+        return replace(self.made_of_hash(out, x.height, dtype=x.dtype), bounded=True)
 
     def whole(self, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
         e = self.of(x)

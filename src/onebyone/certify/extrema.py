@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
 
 import numpy as np
 
@@ -129,7 +129,7 @@ def of_rows(
     words = np.where(apart == 0, np.uint64(0), words).sum(axis=0, dtype=np.uint64)
     spread = np.where(words == 0, 0.0, ring.to_residue(mix(words, ring.key("Max of"))))
     if scale != 1:
-        spread = ring.reduce(spread * float(ring.reduce(np.float64(scale))))
+        spread = ring.reduce(spread * float(ring.reduce(np.asarray(float(scale)))))
     pair = count == 2
     if pair.any():
         half = float((ring.prime + 1) // 2)
@@ -160,6 +160,7 @@ def _distinct(ring: Ring, rows: Array, there: Array) -> Array:
 def _merged(ring: Ring, members: Sequence[Member]) -> list[Member]:
     """Of known numbers only the largest takes part, and the same operand once."""
     known = [m.element for m in members if m.element.real is not None and m.there is None]
+    numbers = [e.real for e in known if e.real is not None]
     rest: list[Member] = []
     for member in members:
         alike = [m for m in rest if m.element is member.element and m.there is member.there]
@@ -167,9 +168,7 @@ def _merged(ring: Ring, members: Sequence[Member]) -> list[Member]:
             rest.append(member)
     if not known:
         return rest
-    reals: Any = known[0].real
-    for element in known[1:]:
-        reals = np.maximum(reals, element.real)
+    reals = reduce(np.maximum, numbers)
     dtype = known[0].dtype
     return [*rest, Member(ring.constant(reals if dtype.kind == "f" else reals.astype(dtype)))]
 

@@ -31,7 +31,7 @@ from onebyone.kernels.arithmetic import (
     Array,
     Tensor,
 )
-from onebyone.kernels.element import REAL, Element, Height
+from onebyone.kernels.element import REAL, Element
 
 _WORD = (1 << 64) - 1
 _ODD = frozenset(
@@ -90,11 +90,6 @@ class Field(Types):
         return replace(exact, residue=exact.residue.reshape(plain.shape), real=plain.real)
 
     # Functions.
-
-    def _make(
-        self, residue: Array, *heights: Height, dtype: Any = REAL, made: object = None
-    ) -> Element:
-        return Element(residue, None, self.after_hash(*heights), np.dtype(dtype), made=made)
 
     def function(self, name: str, *xs: Tensor) -> Element:
         elements = [self.of(x) for x in xs]
@@ -174,7 +169,9 @@ class Field(Types):
         count = int(np.prod(shape, dtype=np.int64))
         results = mix(seen[..., None] + np.arange(count, dtype=np.uint64), key)
         out = self.to_residue(results).reshape((*seen.shape, *shape))
-        return replace(self._make(out, *(e.height for e in elements), dtype=dtype), bounded=True)
+        return replace(
+            self.made_of_hash(out, *(e.height for e in elements), dtype=dtype), bounded=True
+        )
 
     def _digest(self, x: Array, whole: int) -> Array:
         """One word for all elements of the last ``whole`` axes, in their order."""
@@ -209,7 +206,7 @@ class Field(Types):
         self.used.add("Softmax")
         e, axis = self.of(x), axis % max(self.of(x).ndim, 1)
         centred, _ = self._centred(e, (axis,))
-        grown = self._make(self.hashed("Softmax", centred.residue), centred.height)
+        grown = self.made_of_hash(self.hashed("Softmax", centred.residue), centred.height)
         return replace(self.div(grown, super().total(grown, (axis,))), made=Softmax(e, axis))
 
     def log_softmax(self, x: Tensor, axis: int) -> Element:
@@ -220,9 +217,9 @@ class Field(Types):
     def log_sum_exp(self, x: Tensor, axes: tuple[int, ...]) -> Element:
         self.used.update(("Exp", "Log"))
         centred, middle = self._centred(self.of(x), axes)
-        grown = self._make(self.hashed("Softmax", centred.residue), centred.height)
+        grown = self.made_of_hash(self.hashed("Softmax", centred.residue), centred.height)
         summed = super().total(grown, axes)
-        logarithm = self._make(self.hashed("Log", summed.residue), summed.height)
+        logarithm = self.made_of_hash(self.hashed("Log", summed.residue), summed.height)
         return self.add(middle, logarithm)
 
     def special(self, name: str, fn: Callable[[Array], Array], x: Tensor) -> Tensor:

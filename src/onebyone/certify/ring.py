@@ -114,6 +114,12 @@ class Ring(Arithmetic):
         """The height of a hash of operands: a fresh variable, and what may have been lost."""
         return Height(1, risk=max((h.risk + self.test(h) for h in heights), default=0.0))
 
+    def made_of_hash(
+        self, residue: Array, *heights: Height, dtype: Any = REAL, made: object = None
+    ) -> Element:
+        """A hash of operands of these heights."""
+        return Element(residue, None, self.after_hash(*heights), np.dtype(dtype), made=made)
+
     # Constants.
 
     def of(self, x: Tensor) -> Element:

@@ -351,12 +351,12 @@ def sorted_places(
 
     Of equal elements the first comes first.
     """
-    count = x.shape[axis] if count is None else count
+    most: int = x.shape[axis] if count is None else count
     lines = move(ar, lambda a: np.moveaxis(a, axis, -1), x)
 
     def places(values: Array) -> Array:
         order = np.argsort(_ranks(values, descending=descending), axis=-1, kind="stable")
-        return order[..., :count].astype(np.int64)
+        return order[..., :most].astype(np.int64)
 
     def elements(values: Array) -> Array:
         return np.take_along_axis(values, places(values), -1)
@@ -371,7 +371,7 @@ def sorted_places(
             ordered = move(ar, lambda a: np.take_along_axis(a, place, -1), lines)
             return move(ar, back, ordered), back(place)
     order = f"{'descending' if descending else 'ascending'} order"
-    shape = (count,)
+    shape = (most,)
     values = ar.opaque(
         f"values in {order}", elements, lines, core=(1,), shape=shape, dtype=lines.dtype
     )
