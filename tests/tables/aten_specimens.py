@@ -57,6 +57,9 @@ _Q = {"query": f(2, 2, 3, 4), "key": f(2, 2, 5, 4), "value": f(2, 2, 5, 4, seed=
 _STATS = {"running_mean": w(4, seed=3), "running_var": up(4)}
 _AFFINE = {"weight": w(4), "bias": w(4, seed=2)}
 
+# No place of these lies near the middle between two elements.
+_GRID = Operand(np.linspace(-1.4137, 1.3931, 48, dtype=F).reshape(2, 4, 3, 2), free=False)
+_SPACE = Operand(np.linspace(-1.3127, 1.2931, 24, dtype=F).reshape(1, 2, 2, 2, 3))
 _LAYER = {"dropout": 0.0, "train": False}
 
 
@@ -107,6 +110,11 @@ HINTS: dict[str, list[dict[str, Any]]] = {
     "baddbmm": [{"self": f(2, 3, 5), "batch1": X, "batch2": f(2, 4, 5)}, {"self": w(3, 5), "batch1": X, "batch2": f(2, 4, 5), "beta": 0.5, "alpha": 2}],
     "batch_norm": [{"input": IMAGE, **_AFFINE, **_STATS, "training": False, "momentum": 0.1, "eps": 0.1, "cudnn_enabled": False}],
     "bmm": [{"self": X, "mat2": f(2, 4, 5)}, {"self": X, "mat2": w(2, 4, 5)}],
+    "col2im": [{"self": f(2, 12, 16), "output_size": [5, 6], "kernel_size": [2, 3], "dilation": [1, 1], "padding": [0, 0], "stride": [1, 1]}, {"self": f(12, 24), "output_size": [5, 6], "kernel_size": [2, 2], "dilation": [1, 2], "padding": [0, 1], "stride": [1, 1]}],
+    "grid_sampler": [{"input": f(2, 3, 4, 5), "grid": _GRID, "interpolation_mode": 0, "padding_mode": 0, "align_corners": False}],
+    "grid_sampler_2d": [{"input": f(2, 3, 4, 5), "grid": _GRID, "interpolation_mode": mode, "padding_mode": 1, "align_corners": False} for mode in (0, 1, 2)],
+    "grid_sampler_3d": [{"input": f(1, 2, 3, 4, 2), "grid": _SPACE, "interpolation_mode": 0, "padding_mode": 0, "align_corners": True}],
+    "im2col": [{"self": f(2, 3, 5, 6), "kernel_size": [2, 3], "dilation": [1, 1], "padding": [0, 1], "stride": [2, 1]}, {"self": f(3, 5, 6), "kernel_size": [2, 2], "dilation": [2, 1], "padding": [0, 0], "stride": [1, 1]}],
     "gru.input": _recurrent(3, f(1, 2, 2)),
     "lstm.input": _recurrent(4, f(1, 2, 2), f(1, 2, 2, seed=7)),
     "rnn_relu.input": _recurrent(1, f(1, 2, 2)),

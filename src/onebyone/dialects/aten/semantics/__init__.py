@@ -16,6 +16,7 @@ from onebyone.dialects.aten.semantics import (
     products,
     recurrent,
     reductions,
+    sampling,
     thresholds,
     windows,
 )
@@ -30,6 +31,7 @@ _TABLES = (
     products.TABLE,
     recurrent.TABLE,
     reductions.TABLE,
+    sampling.TABLE,
     thresholds.TABLE,
     windows.TABLE,
 )
