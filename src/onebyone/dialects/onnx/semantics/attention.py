@@ -40,15 +40,13 @@ def _visible(ar: Arithmetic, mask: Any, batch: int, keys: int) -> Any:
         raise UnsupportedError("a mask of four axes")
     if mask.ndim == 1:
         ends, *starts = (mask,) if mask.shape == (batch,) else _halves(ar, mask, batch)
-        before = elementwise.compare(ar, place, _ordered(ar, ends, 1, 2, 3), relation=np.less)
+        before = elementwise.compare(ar, place, _ordered(ar, ends, 1, 2, 3), relation="<")
         if not starts:
             return before
-        from_start = elementwise.compare(
-            ar, place, _ordered(ar, starts[0], 1, 2, 3), relation=np.greater_equal
-        )
-        return elementwise.logical(ar, before, from_start, fn=np.logical_and)
+        from_start = elementwise.compare(ar, place, _ordered(ar, starts[0], 1, 2, 3), relation=">=")
+        return elementwise.logical(ar, before, from_start, name="and")
     mask = _ordered(ar, mask, *((1, 2) if mask.ndim == 2 else (1,)))
-    return elementwise.compare(ar, mask, np.zeros((), mask.dtype), relation=np.greater)
+    return elementwise.compare(ar, mask, np.zeros((), mask.dtype), relation=">")
 
 
 def _halves(ar: Arithmetic, mask: Any, batch: int) -> tuple[Tensor, Tensor]:
@@ -183,10 +181,7 @@ def _rotary_embedding(
         # The first position; one token in one sequence has one, too.
         start = move(ar, lambda a: a.reshape(1, 1), positions)
         positions = elementwise.add(ar, start, np.arange(length, dtype=np.int64))
-    cos, sin = (
-        _ordered(ar, places.take(ar, one, positions, axis=0, free=call.free[1]), 1)
-        for one in (cos, sin)
-    )
+    cos, sin = (_ordered(ar, places.take(ar, one, positions, axis=0), 1) for one in (cos, sin))
     out = attention.rotated(
         ar, parts, cos, sin,
         interleaved=call.flag("interleaved"), width=width or parts.shape[3],

@@ -68,19 +68,18 @@ def _embed_layer_norm(
     # Which form the mask index has; both kinds of ones count.
     if call.get("mask_index_type", 1) != 1:
         raise UnsupportedError("EmbedLayerNormalization with another kind of mask_index")
-    free = (*call.free, *[False] * 9)
-    total = take(ar, words, ids, axis=0, free=free[0])
+    total = take(ar, words, ids, axis=0)
     if position_ids is None:
         position_ids = np.arange(ids.shape[1], dtype=np.int64)
-    total = ar.add(total, take(ar, positions, position_ids, axis=0, free=free[8]))
+    total = ar.add(total, take(ar, positions, position_ids, axis=0))
     if segment_table is not None:
         # Without segments all tokens are of the first.
         segments = np.zeros((1, 1), np.int64) if segments is None else segments
-        total = ar.add(total, take(ar, segment_table, segments, axis=0, free=free[1]))
+        total = ar.add(total, take(ar, segment_table, segments, axis=0))
     out = _normed(ar, call, total, scale, shift)[0]
     count: Tensor = np.zeros(ids.shape[:1], np.int32)
     if mask is not None:
-        ones = elementwise.compare(ar, mask, np.ones((), mask.dtype), relation=np.equal)
+        ones = elementwise.compare(ar, mask, np.ones((), mask.dtype), relation="==")
         counted = elementwise.where(ar, ones, np.ones((), np.int32), np.zeros((), np.int32))
         count = lines.kept(ar, lines.total(ar, counted, axes=(1,)), axes=(1,), keep=False)
     return (out, count, total)[: call.outputs]

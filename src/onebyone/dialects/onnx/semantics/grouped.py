@@ -102,9 +102,7 @@ def _starts(ar: Arithmetic, positions: Any, pasts: list[int]) -> list[int]:
 
 
 def _turned(ar: Arithmetic, call: Call, x: Tensor, positions: Array, cos: Any, sin: Any) -> Tensor:
-    # Where the positions come from the inputs, so does the place of each key.
-    free = any(call.free[5:10])
-    angles = (places.take(ar, one, positions, axis=0, free=free) for one in (cos, sin))
+    angles = (places.take(ar, one, positions, axis=0) for one in (cos, sin))
     interleaved = call.flag("rotary_interleaved")
     c, s = (move(ar, lambda a: a[:, None], one) for one in angles)
     return attention.rotated(ar, x, c, s, interleaved=interleaved, width=2 * cos.shape[1])
