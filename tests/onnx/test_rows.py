@@ -7,8 +7,9 @@ import pytest
 from tests.onnx.agreement import disagreement
 from tests.tables.onnx_contrib import CONTRIB
 from tests.tables.onnx_more import MORE
+from tests.tables.onnx_quantized import QUANTIZED
 
-NODES = {**CONTRIB, **{("", op): nodes for op, nodes in MORE.items()}}
+NODES = {**CONTRIB, **QUANTIZED, **{("", op): nodes for op, nodes in MORE.items()}}
 
 
 @pytest.mark.parametrize("row", NODES, ids=".".join)

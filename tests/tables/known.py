@@ -86,6 +86,10 @@ _LIMITS: dict[str, tuple[Line, ...]] = {
     "the runtime leaves dilations out of auto_pad; the standard does not": (
         ("onnx MaxPool", "misread", "6 *"),
     ),
+    "the runtime adds the zero point before it rounds halves to even numbers": (
+        ("onnx com.microsoft.QLinearAdd", "misread", "0 *"),
+        ("onnx com.microsoft.QLinearMul", "misread", "0 4 for 6"),
+    ),
     "the runtime rounds logarithms of integers its own way": (
         ("onnx ReduceLogSumExp", "misread", "8 operand 1 [0]-1"),
     ),

@@ -180,7 +180,7 @@ def _model(
     if node.domain:
         opsets.append(h.make_opsetid(node.domain, 1))
     model = h.make_model(graph, opset_imports=opsets, ir_version=8)
-    return _typed(model, () if result else node.kinds)
+    return _typed(model, node.kinds)
 
 
 def _typed(model: onnx.ModelProto, kinds: Sequence[int]) -> onnx.ModelProto | None:

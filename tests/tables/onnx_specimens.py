@@ -14,6 +14,7 @@ import onnx
 from tests.tables.onnx_contrib import CONTRIB
 from tests.tables.onnx_more import MORE
 from tests.tables.onnx_nodes import OPSET, OnnxNode, s
+from tests.tables.onnx_quantized import QUANTIZED
 from tests.tables.operands import Operand, b, f, idx, k, n, near, pos, up, w
 
 F, I32, BOOL = np.float32, np.int32, np.bool_
@@ -341,6 +342,8 @@ MICROSOFT: dict[str, list[OnnxNode]] = {
 
 def specimens(domain: str, op: str) -> list[OnnxNode]:
     """The specimens of a row; without a hint it is applied to reals, as its schema says."""
+    if (domain, op) in QUANTIZED:
+        return QUANTIZED[domain, op]
     if (domain, op) in CONTRIB:
         return CONTRIB[domain, op]
     if domain:

@@ -157,6 +157,19 @@ def operator_name(node: ir.Node) -> str:
     return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
+def kind_of(value: ir.Value | None) -> str:
+    """The name of a value's type as numpy and ``ml_dtypes`` call it; "" where nothing tells it."""
+    if value is None:
+        return ""
+    dtype, node = value.dtype, value.producer()
+    if dtype is None and node is not None and node.op_type == "Cast":
+        dtype = ir.DataType(node.attributes["to"].as_int())
+    constant = node is not None and node.op_type in ("Constant", "ConstantOfShape")
+    if dtype is None and constant and "value" in node.attributes:
+        dtype = node.attributes["value"].as_tensor().dtype
+    return "" if dtype in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else dtype.numpy().name
+
+
 def describe(node: ir.Node) -> str:
     """A node as a user finds it in the file: operator and name, or its first output."""
     name = node.name or (node.outputs[0].name if node.outputs else None)

@@ -16,6 +16,7 @@ from onebyone.dialects.onnx.semantics import (
     linear,
     norms,
     places,
+    quantized,
     recurrent,
     shapes,
 )
@@ -30,6 +31,7 @@ OPERATORS: Table = {
     **linear.TABLE,
     **norms.TABLE,
     **places.TABLE,
+    **quantized.TABLE,
     **recurrent.TABLE,
     **shapes.TABLE,
 }

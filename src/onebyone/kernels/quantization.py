@@ -1,0 +1,95 @@
+"""Numbers on grids of integers: rounding to them, and exact products of them.
+
+What becomes of a number is known of no formula but this: it is a function of the number divided by
+the scale, and of the zero point. So quantizing in one operator and in several is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from onebyone.kernels import products
+from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
+from onebyone.kernels.errors import UnsupportedError
+from onebyone.kernels.operands import any_data, data
+
+# Sums of this many products of two 8-bit numbers may leave int32.
+_LONG = (1 << 31) // (255 * 255)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The numbers of a type that is quantized to.
+
+    Attributes:
+        name: of the type, as numpy and ``ml_dtypes`` call it.
+        saturate: whether what is too large for a float type becomes its largest number.
+    """
+
+    name: str
+    saturate: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a type of integers."""
+        return "float" not in self.name
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type that holds its numbers."""
+        if not self.whole:
+            return np.dtype(np.float64)
+        bits = max(self._bits, 8)
+        return np.dtype(f"{'u' if self.name.startswith('u') else ''}int{bits}")
+
+    @property
+    def _bits(self) -> int:
+        return int(self.name.partition("int")[2])
+
+    def rounded(self, values: Array, zero: Array) -> Array:
+        """Numbers to the grid; halves go to even numbers."""
+        if self.whole:
+            low = 0 if self.name.startswith("u") else -(1 << (self._bits - 1))
+            high = low + (1 << self._bits) - 1
+            return np.clip(np.rint(values) + zero, low, high).astype(self.dtype)
+        kind = np.dtype(getattr(ml_dtypes, self.name))
+        limit = float(ml_dtypes.finfo(kind).max)
+        bounded = np.clip(values, -limit, limit) if self.saturate else values
+        return bounded.astype(np.float32).astype(kind).astype(np.float64)
+
+
+def quantized(ar: Arithmetic, x: Tensor, zero: Tensor | None, grid: Grid) -> Tensor:
+    """``x``, already divided by the scale, on a grid."""
+    offset = ar.constant(0.0) if zero is None else data(ar, zero)
+    name = f"Quantize {grid.name}{'' if grid.saturate else ' without saturation'}"
+    return ar.opaque(name, grid.rounded, data(ar, x), offset, dtype=grid.dtype)
+
+
+def shifted(ar: Arithmetic, x: Tensor, zero: Tensor | None) -> Tensor:
+    """Whole numbers without their zero point, wide enough for any difference."""
+    if not any_data(ar, x, zero):
+        wide = np.asarray(x).astype(np.int64)
+        return wide if zero is None else wide - np.asarray(zero).astype(np.int64)
+    # In a field sums and products of whole numbers are those of real ones, and do not wrap around.
+    out = ar.mul(data(ar, x), ar.constant(1.0))
+    return out if zero is None else ar.sub(out, ar.mul(data(ar, zero), ar.constant(1.0)))
+
+
+def whole_product(ar: Arithmetic, a: Tensor, b: Tensor) -> Tensor:
+    """The exact matrix product of whole numbers of 8 bits, as int32.
+
+    Raises:
+        UnsupportedError: it may leave int32.
+    """
+    if a.shape[-1] >= _LONG:
+        raise UnsupportedError("a product of integers that may wrap around")
+    return as_int32(ar, products.matmul(ar, a, b))
+
+
+def as_int32(ar: Arithmetic, x: Tensor) -> Tensor:
+    """Whole numbers in that type, where they are known; else they stay what they are."""
+    return x if ar.is_data(x) else np.asarray(x).astype(np.int32)
