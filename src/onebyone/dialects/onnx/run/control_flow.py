@@ -162,11 +162,11 @@ def kind_of(value: ir.Value | None) -> str:
     if value is None:
         return ""
     dtype, node = value.dtype, value.producer()
-    if dtype is None and node is not None and node.op_type == "Cast":
-        dtype = ir.DataType(node.attributes["to"].as_int())
-    constant = node is not None and node.op_type in ("Constant", "ConstantOfShape")
-    if dtype is None and constant and "value" in node.attributes:
-        dtype = node.attributes["value"].as_tensor().dtype
+    if dtype is None and node is not None:
+        attribute = {"Cast": "to", "Constant": "value"}.get(node.op_type, "")
+        said = node.attributes.get(attribute)
+        if said is not None:
+            dtype = ir.DataType(said.as_int()) if attribute == "to" else said.as_tensor().dtype
     return "" if dtype in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else dtype.numpy().name
 
 
