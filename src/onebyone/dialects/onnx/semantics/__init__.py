@@ -19,6 +19,7 @@ from onebyone.dialects.onnx.semantics import (
     quantized,
     recurrent,
     shapes,
+    spectral,
 )
 from onebyone.dialects.onnx.semantics.base import Call, Operator, Table, apply
 
@@ -34,6 +35,7 @@ OPERATORS: Table = {
     **quantized.TABLE,
     **recurrent.TABLE,
     **shapes.TABLE,
+    **spectral.TABLE,
 }
 
 __all__ = ["OPERATORS", "Call", "Operator", "apply"]
