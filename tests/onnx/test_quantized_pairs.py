@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from tests.onnx.agreement import exit_code, field_verdict, parsed
 
 _SCALES = {"s": np.float32(0.5), "t": np.float32(0.25), "u": np.float32(64)}
-_ZEROS = {"a": np.uint8(7), "b": np.int8(-3), "c": np.uint8(30)}
+_ZEROS = {"a": np.uint8(7), "b": np.int8(-3), "c": np.uint8(30), "o": np.uint8(0)}
 _IN = "uint8[2,4] x, int8[4,3] w"
 _DQ = "xf = DequantizeLinear (x, s, a)  wf = DequantizeLinear (w, t, b)"
 _SCALED = "f = Cast <to: int = 1> (i)  st = Mul (s, t)  y = Mul (f, st)"
@@ -32,6 +32,10 @@ _PAIRS = {
         "y = QLinearConv (x, s, a, w, t, b, u, c)",
         f"{_DQ} yf = Conv (xf, wf)  y = QuantizeLinear (yf, u, c)",
         f"{_DQ} yf = Conv (xf, wf)  y = QuantizeLinear (yf, u, a)",
+    ),
+    "a Relu before a grid without negative numbers": (
+        "float[2,4] x", "uint8[2,4] y", "r = Relu (x)  y = QuantizeLinear (r, s, o)",
+        "y = QuantizeLinear (x, s, o)", "y = QuantizeLinear (x, s, a)",
     ),
     "there and back": (
         "float[2,4] x", "float[2,4] y",

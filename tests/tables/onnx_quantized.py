@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tests.tables.onnx_nodes import OnnxNode, s
-from tests.tables.operands import Operand, f, idx, k, up, w
+from tests.tables.operands import Operand, b, f, idx, k, up, w
 
 MS = "com.microsoft"
 U8, I8, F = np.uint8, np.int8, np.float32
@@ -77,6 +78,12 @@ def _nbits(
     )
 
 
+def _ms(op: str, *operands: Operand | None, result: int = 2, **given: Any) -> OnnxNode:
+    """A node whose attributes may be called as the options of a specimen are."""
+    node = s(op, *operands, domain=MS, kinds=(result,))
+    return replace(node, attributes=given)
+
+
 QUANTIZED: dict[tuple[str, str], list[OnnxNode]] = {
     ("", "ConvInteger"): [
         s("ConvInteger", _u8(1, 4, 5, 6), _i8(2, 4, 3, 3), k(7, U8), k(-3, I8), pads=[1, 0, 1, 1]),
@@ -115,6 +122,30 @@ QUANTIZED: dict[tuple[str, str], list[OnnxNode]] = {
         _nbits(32, 3, 16, bits=8, zeros=True),
         _nbits(32, 3, 32, zeros=True, bias=True),
     ],
+    (MS, "NhwcMaxPool"): [_ms("NhwcMaxPool", _u8(1, 5, 6, 4), kernel_shape=[2, 3], strides=[2, 1], pads=[1, 0, 0, 1])],
+    (MS, "QGemm"): [
+        _ms("QGemm", *_X, _i8(4, 5), _scale(0.25), k(-3, I8), k([100, -200, 3, 4, 5], np.int32), *_OUT, transA=0, transB=0, alpha=0.5),
+        _ms("QGemm", *_X, _i8(5, 4), _scale([0.25, 0.5, 1, 2, 4]), k([0] * 5, I8), k([100, -200, 3, 4, 5], np.int32), *_OUT, transB=1),
+        _ms("QGemm", *_X, _i8(4, 5), _scale(0.25), k(-3, I8), result=1),
+    ],
+    (MS, "QLinearAveragePool"): [
+        _ms("QLinearAveragePool", *_IMAGE, _scale(0.7303), k(3, U8), kernel_shape=[2, 3], pads=[1, 0, 0, 1], channels_last=0),
+        _ms("QLinearAveragePool", _u8(1, 5, 6, 4), *_IMAGE[1:], _scale(0.7303), k(3, U8), kernel_shape=[2, 3], channels_last=1),
+    ],
+    (MS, "QLinearConcat"): [_ms("QLinearConcat", _scale(0.7), k(3, U8), *_PAIR[:6], axis=1)],
+    (MS, "QLinearConv"): [
+        _ms("QLinearConv", *_IMAGE, _i8(2, 4, 3, 3), _scale(0.25), k(0, I8), *_OUT, pads=[1, 0, 1, 1], channels_last=0),
+        _ms("QLinearConv", _u8(1, 5, 6, 4), *_IMAGE[1:], _i8(2, 4, 3, 3), _scale([0.25, 0.5]), k([0, 0], I8), *_OUT, k([100, -200], np.int32), channels_last=1),
+    ],
+    (MS, "QLinearGlobalAveragePool"): [
+        _ms("QLinearGlobalAveragePool", *_IMAGE, _scale(0.7), k(3, U8), channels_last=0),
+        _ms("QLinearGlobalAveragePool", _u8(1, 5, 6, 4), *_IMAGE[1:], _scale(0.7), k(3, U8), channels_last=1),
+    ],
+    (MS, "QLinearSoftmax"): [
+        _ms("QLinearSoftmax", _u8(3, 4), _scale(0.03), k(7, U8), _scale(1 / 256), k(0, U8), axis=-1, opset=13),
+        _ms("QLinearSoftmax", _u8(2, 3, 4), _scale(0.03), k(7, U8), _scale(1 / 256), k(0, U8), axis=1, opset=12),
+    ],
+    (MS, "QLinearWhere"): [_ms("QLinearWhere", b(3, 4), *_PAIR)],
     (MS, "QLinearAdd"): [s("QLinearAdd", *_PAIR, domain=MS, kinds=(2,))],
     (MS, "QLinearLeakyRelu"): [s("QLinearLeakyRelu", *_X, _scale(0.5), k(30, U8), domain=MS, kinds=(2,), alpha=0.25)],
     (MS, "QLinearMul"): [s("QLinearMul", *_PAIR, domain=MS, kinds=(2,))],

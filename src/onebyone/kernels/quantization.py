@@ -50,23 +50,32 @@ class Grid:
     def _bits(self) -> int:
         return int(self.name.partition("int")[2])
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The least and the largest integer."""
+        low = 0 if self.name.startswith("u") else -(1 << (self._bits - 1))
+        return low, low + (1 << self._bits) - 1
+
     def rounded(self, values: Array, zero: Array) -> Array:
         """Numbers to the grid; halves go to even numbers."""
         if self.whole:
-            low = 0 if self.name.startswith("u") else -(1 << (self._bits - 1))
-            high = low + (1 << self._bits) - 1
-            return np.clip(np.rint(values) + zero, low, high).astype(self.dtype)
+            return np.clip(np.rint(values) + zero, *self.bounds).astype(self.dtype)
         kind = np.dtype(getattr(ml_dtypes, self.name))
         limit = float(ml_dtypes.finfo(kind).max)
         bounded = np.clip(values, -limit, limit) if self.saturate else values
         return bounded.astype(np.float32).astype(kind).astype(np.float64)
 
 
-def quantized(ar: Arithmetic, x: Tensor, zero: Tensor | None, grid: Grid) -> Tensor:
-    """``x``, already divided by the scale, on a grid."""
+def quantized(ar: Arithmetic, x: Tensor, scale: Tensor, zero: Tensor | None, grid: Grid) -> Tensor:
+    """``x`` on a grid; ``scale`` and ``zero`` broadcast against it."""
     offset = ar.constant(0.0) if zero is None else data(ar, zero)
+    x = data(ar, x)
+    if grid.whole and ar.known(scale) is not None and ar.known(offset) is not None:
+        # What lies beyond the ends of the grid makes no difference: a Relu before it may be gone.
+        low, high = (ar.mul(ar.sub(ar.constant(float(end)), offset), scale) for end in grid.bounds)
+        x = ar.minimum(ar.maximum(x, low), high)
     name = f"Quantize {grid.name}{'' if grid.saturate else ' without saturation'}"
-    return ar.opaque(name, grid.rounded, data(ar, x), offset, dtype=grid.dtype)
+    return ar.opaque(name, grid.rounded, ar.div(x, scale), offset, dtype=grid.dtype)
 
 
 def shifted(ar: Arithmetic, x: Tensor, zero: Tensor | None) -> Tensor:

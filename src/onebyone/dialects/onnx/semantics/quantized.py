@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from onebyone.dialects.onnx.semantics import linear
 from onebyone.dialects.onnx.semantics.base import Call, Result, Table
-from onebyone.kernels import elementwise, lines, products, quantization
+from onebyone.kernels import lines, products, quantization
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.errors import UnsupportedError
 from onebyone.kernels.operands import any_data, axis_of, data, floats, move
@@ -20,7 +20,7 @@ from onebyone.kernels.quantization import Grid
 _PLAIN = ("int16", "uint16", "int32")
 
 
-def _grid(call: Call, place: int, zero: Any, default: str = "uint8") -> Grid:
+def grid_of(call: Call, place: int, zero: Any, default: str = "uint8") -> Grid:
     """The grid of a result: the type of its zero point, or the one that the call names.
 
     Raises:
@@ -58,10 +58,10 @@ def _quantize(ar: Arithmetic, call: Call, x: Any, scale: Any, zero: Any = None) 
     axis, block = call.get("axis", 1), call.get("block_size", 0)
     if call.get("precision", 0):
         raise UnsupportedError("QuantizeLinear with a precision")
-    grid = _grid(call, 2, zero)
-    share = ar.div(data(ar, x), move(ar, _spread(scale, x, axis, block), scale))
+    grid = grid_of(call, 2, zero)
+    by = move(ar, _spread(scale, x, axis, block), scale)
     offset = None if zero is None else move(ar, _spread(zero, x, axis, block), zero)
-    return quantization.quantized(ar, share, offset, grid)
+    return quantization.quantized(ar, x, by, offset, grid)
 
 
 def _dynamic_quantize(ar: Arithmetic, call: Call, x: Any) -> Result:
@@ -70,16 +70,16 @@ def _dynamic_quantize(ar: Arithmetic, call: Call, x: Any) -> Result:
     low = ar.minimum(_flat(ar, lines.smallest(ar, x, axes=axes)), nothing)
     scale = ar.div(ar.sub(high, low), ar.constant(255.0))
     grid = Grid("uint8")
-    zero = quantization.quantized(ar, ar.div(ar.neg(low), scale), None, grid)
-    return quantization.quantized(ar, ar.div(x, scale), zero, grid), scale, zero
+    zero = quantization.quantized(ar, ar.neg(low), scale, None, grid)
+    return quantization.quantized(ar, x, scale, zero, grid), scale, zero
 
 
 def _flat(ar: Arithmetic, x: Any) -> Tensor:
     return ar.move(lambda a: a.reshape(()), x)
 
 
-def _rows(ar: Arithmetic, parameter: Any) -> Tensor:
-    """A scale or zero point of each row of a matrix, to broadcast."""
+def column(ar: Arithmetic, parameter: Any) -> Tensor:
+    """A scale or zero point of each row of a matrix, as a column."""
     if parameter is None or parameter.size == 1 or parameter.ndim != 1:
         return parameter
     return move(ar, lambda a: a[:, None], parameter)
@@ -88,7 +88,7 @@ def _rows(ar: Arithmetic, parameter: Any) -> Tensor:
 def _matmul_integer(
     ar: Arithmetic, call: Call, a: Any, b: Any, zero_a: Any = None, zero_b: Any = None
 ) -> Tensor:
-    left = quantization.shifted(ar, a, _rows(ar, zero_a))
+    left = quantization.shifted(ar, a, column(ar, zero_a))
     return quantization.whole_product(ar, left, quantization.shifted(ar, b, zero_b))
 
 
@@ -125,8 +125,8 @@ def _requantized(
     ar: Arithmetic, call: Call, out: Any, factor: Any, scale: Any, zero: Any, place: int
 ) -> Tensor:
     """Exact sums times the scales of their operands, by the scale of the result."""
-    share = ar.div(ar.mul(data(ar, out), factor), scale)
-    return quantization.quantized(ar, share, zero, _grid(call, place, zero))
+    value = ar.mul(data(ar, out), factor)
+    return quantization.quantized(ar, value, scale, zero, grid_of(call, place, zero))
 
 
 def _qlinear_matmul(
@@ -142,7 +142,7 @@ def _qlinear_matmul(
     zero: Any,
 ) -> Tensor:
     out = _matmul_integer(ar, call, a, b, zero_a, zero_b)
-    factor = ar.mul(_rows(ar, scale_a), scale_b)
+    factor = ar.mul(column(ar, scale_a), scale_b)
     return _requantized(ar, call, out, factor, scale, zero, 7)
 
 
@@ -165,7 +165,7 @@ def _conv_integer(
     return quantization.as_int32(ar, _whole_conv(ar, call, x, w, zero_x, zero_w))
 
 
-def _qlinear_conv(
+def qlinear_conv(
     ar: Arithmetic,
     call: Call,
     x: Any,
@@ -178,6 +178,7 @@ def _qlinear_conv(
     zero: Any,
     bias: Any = None,
 ) -> Tensor:
+    """``QLinearConv``."""
     out = data(ar, _whole_conv(ar, call, x, w, zero_x, zero_w))
     channels = (1, -1, *[1] * (x.ndim - 2))
     if bias is not None:
@@ -186,34 +187,12 @@ def _qlinear_conv(
     return _requantized(ar, call, out, ar.mul(scale_x, by), scale, zero, 7)
 
 
-def _dequantized(ar: Arithmetic, x: Any, scale: Any, zero: Any) -> Tensor:
+def dequantized(ar: Arithmetic, x: Any, scale: Any, zero: Any) -> Tensor:
+    """The numbers that a tensor stands for, by one scale and zero point."""
+    if scale.size != 1 or (zero is not None and zero.size != 1):
+        raise UnsupportedError("a quantized tensor with several scales")
     value = data(ar, x) if zero is None else ar.sub(data(ar, x), data(ar, zero))
     return ar.mul(value, scale)
-
-
-def _qlinear_pair(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """An operator of two quantized tensors, in numbers."""
-
-    def run(ar: Arithmetic, call: Call, *xs: Any) -> Tensor:
-        a, b = _dequantized(ar, *xs[:3]), _dequantized(ar, *xs[3:6])
-        scale, zero = xs[6], (*xs, None)[7]
-        grid = _grid(call, 7, zero)
-        return quantization.quantized(ar, ar.div(kernel(ar, a, b), scale), zero, grid)
-
-    return run
-
-
-def _qlinear_unary(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def run(ar: Arithmetic, call: Call, *xs: Any) -> Tensor:
-        out = kernel(ar, call, _dequantized(ar, *xs[:3]))
-        grid = _grid(call, 4, xs[4])
-        return quantization.quantized(ar, ar.div(out, xs[3]), xs[4], grid)
-
-    return run
-
-
-def _leaky(ar: Arithmetic, call: Call, x: Any) -> Tensor:
-    return elementwise.leaky(ar, x, alpha=call.float("alpha", 0.01))
 
 
 def _matmul_nbits(
@@ -261,17 +240,11 @@ TABLE: Table = {
     ("", "ConvInteger"): _conv_integer,
     ("", "DynamicQuantizeLinear"): _dynamic_quantize,
     ("", "MatMulInteger"): _matmul_integer,
-    ("", "QLinearConv"): _qlinear_conv,
+    ("", "QLinearConv"): qlinear_conv,
     ("", "QLinearMatMul"): _qlinear_matmul,
     ("", "QuantizeLinear"): _quantize,
     ("com.microsoft", "DynamicQuantizeMatMul"): _dynamic_matmul,
     ("com.microsoft", "MatMulIntegerToFloat"): _matmul_to_float,
     ("com.microsoft", "MatMulNBits"): _matmul_nbits,
-    ("com.microsoft", "QLinearAdd"): _qlinear_pair(elementwise.add),
-    ("com.microsoft", "QLinearLeakyRelu"): _qlinear_unary(_leaky),
-    ("com.microsoft", "QLinearMul"): _qlinear_pair(elementwise.mul),
-    ("com.microsoft", "QLinearSigmoid"): _qlinear_unary(
-        lambda ar, call, x: ar.function("Sigmoid", x)
-    ),
     ("com.microsoft", "QuantizeLinear"): _quantize,
 }
