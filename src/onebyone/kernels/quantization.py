@@ -6,10 +6,10 @@ the scale, and of the zero point. So quantizing in one operator and in several i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from onebyone.kernels import products
@@ -26,17 +26,17 @@ class Grid:
     """The numbers of a type that is quantized to.
 
     Attributes:
-        name: of the type, as numpy and ``ml_dtypes`` call it.
-        saturate: whether what is too large for a float type becomes its largest number.
+        name: of the type, with all that tells it from others.
+        narrow: what becomes of real numbers in a type of floats; None for one of integers.
     """
 
     name: str
-    saturate: bool = True
+    narrow: Callable[[Array], Array] | None = None
 
     @property
     def whole(self) -> bool:
         """Whether it is a type of integers."""
-        return "float" not in self.name
+        return self.narrow is None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -58,12 +58,9 @@ class Grid:
 
     def rounded(self, values: Array, zero: Array) -> Array:
         """Numbers to the grid; halves go to even numbers."""
-        if self.whole:
-            return np.clip(np.rint(values) + zero, *self.bounds).astype(self.dtype)
-        kind = np.dtype(getattr(ml_dtypes, self.name))
-        limit = float(ml_dtypes.finfo(kind).max)
-        bounded = np.clip(values, -limit, limit) if self.saturate else values
-        return bounded.astype(np.float32).astype(kind).astype(np.float64)
+        if self.narrow is not None:
+            return self.narrow(values)
+        return np.clip(np.rint(values) + zero, *self.bounds).astype(self.dtype)
 
 
 def quantized(ar: Arithmetic, x: Tensor, scale: Tensor, zero: Tensor | None, grid: Grid) -> Tensor:
@@ -74,8 +71,9 @@ def quantized(ar: Arithmetic, x: Tensor, scale: Tensor, zero: Tensor | None, gri
         # What lies beyond the ends of the grid makes no difference: a Relu before it may be gone.
         low, high = (ar.mul(ar.sub(ar.constant(float(end)), offset), scale) for end in grid.bounds)
         x = ar.minimum(ar.maximum(x, low), high)
-    name = f"Quantize {grid.name}{'' if grid.saturate else ' without saturation'}"
-    return ar.opaque(name, grid.rounded, ar.div(x, scale), offset, dtype=grid.dtype)
+    return ar.opaque(
+        f"Quantize {grid.name}", grid.rounded, ar.div(x, scale), offset, dtype=grid.dtype
+    )
 
 
 def shifted(ar: Arithmetic, x: Tensor, zero: Tensor | None) -> Tensor:

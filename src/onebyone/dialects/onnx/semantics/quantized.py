@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
@@ -20,25 +21,39 @@ from onebyone.kernels.quantization import Grid
 _PLAIN = ("int16", "uint16", "int32")
 
 
-def grid_of(call: Call, place: int, zero: Any, default: str = "uint8") -> Grid:
+def grid_of(call: Call, place: int, zero: Any) -> Grid:
     """The grid of a result: the type of its zero point, or the one that the call names.
 
     Raises:
         UnsupportedError: the type is not known.
     """
-    named = int(call.get("output_dtype", 0))
-    saturate = bool(call.get("saturate", 1))
+    named, saturate = int(call.get("output_dtype", 0)), bool(call.get("saturate", 1))
     if named:
-        return Grid(ir.DataType(named).numpy().name, saturate)
-    if zero is None:
-        return Grid(default, saturate)
-    kind = call.kinds[place] if place < len(call.kinds) else ""
-    if not kind and zero.dtype.name in _PLAIN:
-        kind = zero.dtype.name
+        kind = ir.DataType(named).numpy().name
+    elif zero is None:
+        kind = "uint8"
+    else:
+        kind = call.kinds[place] if place < len(call.kinds) else ""
+        if not kind and zero.dtype.name in _PLAIN:
+            kind = zero.dtype.name
     if not kind:
         # Four bits are held in eight.
         raise UnsupportedError(f"{call.op} to a type that the file does not tell")
-    return Grid(kind, saturate)
+    if "float" not in kind:
+        return Grid(kind)
+    return Grid(kind if saturate else f"{kind} without saturation", _narrow(kind, saturate))
+
+
+def _narrow(kind: str, saturate: bool) -> Callable[[Array], Array]:
+    """What becomes of real numbers in a type of eight bits or fewer."""
+    dtype = np.dtype(getattr(ml_dtypes, kind))
+    limit = float(ml_dtypes.finfo(dtype).max)
+
+    def run(values: Array) -> Array:
+        bounded = np.clip(values, -limit, limit) if saturate else values
+        return bounded.astype(np.float32).astype(dtype).astype(np.float64)
+
+    return run
 
 
 def _spread(parameter: Any, x: Any, axis: int, block: int) -> Callable[[Array], Array]:
