@@ -21,9 +21,12 @@ from onebyone.kernels.precision import native
 
 PRIME = next(drawn_primes(0))
 
-# Their expected output says that nothing divided by nothing is nothing, and that the last element
-# of the result lies a fraction before its end; ONNX Runtime says otherwise.
+# Their expected output says that nothing divided by nothing is nothing, that the last element of a
+# result lies a fraction before its end, or what float32 makes of a number halfway between two;
+# ONNX Runtime says otherwise.
 OWN_WAY = {
+    "test_dynamicquantizelinear",
+    "test_dynamicquantizelinear_expanded",
     "test_l2normalization_axis_0",
     "test_resize_downsample_scales_cubic_align_corners",
     "test_resize_downsample_scales_linear_align_corners",
@@ -49,7 +52,9 @@ def understood(
         except (ValueError, TypeError, KeyError, ir.serde.SerdeError):
             continue
         for inputs, outputs in case.data_sets:
-            if any(x is None or isinstance(x, (list, dict, onnx.TensorProto)) for x in inputs):
+            if any(x is None or isinstance(x, (list, dict)) for x in inputs):
+                continue
+            if any(isinstance(x, onnx.TensorProto) for x in (*inputs, *outputs)):
                 continue
             ar = make()
             values: dict[str, Any] = {}

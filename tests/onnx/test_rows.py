@@ -7,8 +7,10 @@ import pytest
 from tests.onnx.agreement import disagreement
 from tests.tables.onnx_contrib import CONTRIB
 from tests.tables.onnx_more import MORE
+from tests.tables.onnx_quantized import QUANTIZED
+from tests.tables.onnx_spectral import SPECTRAL
 
-NODES = {**CONTRIB, **{("", op): nodes for op, nodes in MORE.items()}}
+NODES = {**CONTRIB, **QUANTIZED, **SPECTRAL, **{("", op): nodes for op, nodes in MORE.items()}}
 
 
 @pytest.mark.parametrize("row", NODES, ids=".".join)

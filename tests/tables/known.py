@@ -70,6 +70,15 @@ _LIMITS: dict[str, tuple[Line, ...]] = {
         ("onnx LpPool", "misread", "5 auto_pad=SAME*"),
         ("onnx MaxPool", "misread", "6 *"),
     ),
+    "the runtime rounds numbers halfway between two as they come out in float32": (
+        ("onnx com.microsoft.QLinearAveragePool", "misread", "*"),
+        ("onnx com.microsoft.QLinearConcat", "misread", "*"),
+        ("onnx com.microsoft.QLinearGlobalAveragePool", "misread", "*"),
+    ),
+    "the runtime adds the zero point before it rounds halves to even numbers": (
+        ("onnx com.microsoft.QLinearAdd", "misread", "0 *"),
+        ("onnx com.microsoft.QLinearMul", "misread", "0 4 for 6"),
+    ),
     "the runtime rounds logarithms of integers its own way": (
         ("onnx ReduceLogSumExp", "misread", "8 operand 1 [0]-1"),
     ),

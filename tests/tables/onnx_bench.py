@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from onebyone.dialects.onnx.run.form import canonical_form
 from onebyone.dialects.onnx.run.runtime import OrtSession
-from onebyone.dialects.protocol import RuntimeRefusesError, RuntimeUnableError
+from onebyone.dialects.protocol import Limits, RuntimeRefusesError, RuntimeUnableError
 from tests.tables.engine import Outputs, Setting
 from tests.tables.onnx_nodes import OnnxNode
 from tests.tables.operands import Array, Operand, like, orders, turned
@@ -71,7 +71,7 @@ def run(model: Any, feeds: Sequence[Mapping[str, Array]]) -> Outputs | None:
     """
     proto = ir.to_proto(model) if isinstance(model, ir.Model) else model
     try:
-        session = OrtSession(proto, ir.from_proto(proto), optimize=False)
+        session = OrtSession(proto, ir.from_proto(proto), optimize=False, limits=Limits())
     except (RuntimeRefusesError, RuntimeUnableError):
         return None
     try:
@@ -180,7 +180,7 @@ def _model(
     if node.domain:
         opsets.append(h.make_opsetid(node.domain, 1))
     model = h.make_model(graph, opset_imports=opsets, ir_version=8)
-    return _typed(model, () if result else node.kinds)
+    return _typed(model, node.kinds)
 
 
 def _typed(model: onnx.ModelProto, kinds: Sequence[int]) -> onnx.ModelProto | None:

@@ -14,6 +14,8 @@ import onnx
 from tests.tables.onnx_contrib import CONTRIB
 from tests.tables.onnx_more import MORE
 from tests.tables.onnx_nodes import OPSET, OnnxNode, s
+from tests.tables.onnx_quantized import QUANTIZED
+from tests.tables.onnx_spectral import SPECTRAL
 from tests.tables.operands import Operand, b, f, idx, k, n, near, pos, up, w
 
 F, I32, BOOL = np.float32, np.int32, np.bool_
@@ -330,6 +332,9 @@ MICROSOFT: dict[str, list[OnnxNode]] = {
 
 def specimens(domain: str, op: str) -> list[OnnxNode]:
     """The specimens of a row; without a hint it is applied to reals, as its schema says."""
+    for table in (QUANTIZED, SPECTRAL):
+        if (domain, op) in table:
+            return table[domain, op]
     if (domain, op) in CONTRIB:
         return CONTRIB[domain, op]
     if domain:

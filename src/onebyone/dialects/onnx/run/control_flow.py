@@ -159,6 +159,19 @@ def operator_name(node: ir.Node) -> str:
     return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
+def kind_of(value: ir.Value | None) -> str:
+    """The name of a value's type as numpy and ``ml_dtypes`` call it; "" where nothing tells it."""
+    if value is None:
+        return ""
+    dtype, node = value.dtype, value.producer()
+    if dtype is None and node is not None:
+        attribute = {"Cast": "to", "Constant": "value"}.get(node.op_type, "")
+        said = node.attributes.get(attribute)
+        if said is not None:
+            dtype = ir.DataType(said.as_int()) if attribute == "to" else said.as_tensor().dtype
+    return "" if dtype in (None, ir.DataType.UNDEFINED, ir.DataType.STRING) else dtype.numpy().name
+
+
 def describe(node: ir.Node) -> str:
     """A node as a user finds it in the file: operator and name, or its first output."""
     name = node.name or (node.outputs[0].name if node.outputs else None)

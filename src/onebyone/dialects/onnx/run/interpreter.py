@@ -21,6 +21,7 @@ from onebyone.dialects.onnx.run.control_flow import (
     Slot,
     attributes,
     describe,
+    kind_of,
     operator_name,
 )
 from onebyone.dialects.onnx.semantics import OPERATORS, Call, apply
@@ -223,6 +224,7 @@ class Interpreter:
         call = Call(
             node.op_type, version, attributes(node), len(node.outputs), unit,
             domain, tuple(0.0 if slot is None else slot.unit for slot in slots),
+            tuple(map(kind_of, node.inputs)),
         )  # fmt: skip
         to = call.attributes.get("to", call.attributes.get("dtype"))
         if to is not None and node.op_type != "Constant":

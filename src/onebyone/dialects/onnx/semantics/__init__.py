@@ -17,9 +17,12 @@ from onebyone.dialects.onnx.semantics import (
     norms,
     places,
     pools,
+    qlinear,
+    quantized,
     recurrent,
     sampling,
     shapes,
+    spectral,
 )
 from onebyone.dialects.onnx.semantics.base import Call, Operator, Table, apply
 
@@ -33,9 +36,12 @@ OPERATORS: Table = {
     **norms.TABLE,
     **places.TABLE,
     **pools.TABLE,
+    **qlinear.TABLE,
+    **quantized.TABLE,
     **recurrent.TABLE,
     **sampling.TABLE,
     **shapes.TABLE,
+    **spectral.TABLE,
 }
 
 __all__ = ["OPERATORS", "Call", "Operator", "apply"]

@@ -42,6 +42,7 @@ class Call:
         unit: unit roundoff of the node's operands (0 where all are exact).
         domain: its domain, "" for ONNX's.
         units: unit roundoff of each operand.
+        kinds: name of the type of each operand, "" where the file does not tell it.
         asked: attributes that were asked for. One that is given and that nobody asks for would
             be ignored.
     """
@@ -53,6 +54,7 @@ class Call:
     unit: float = 0.0
     domain: str = ""
     units: tuple[float, ...] = ()
+    kinds: tuple[str, ...] = ()
     asked: set[str] = field(default_factory=set[str], init=False)
 
     def given(self, name: str) -> Any:
