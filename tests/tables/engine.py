@@ -233,5 +233,5 @@ def _layers(setting: Setting, new: Any, proofs: str) -> dict[str, tuple[str, str
         a, b = opened(setting.model), opened(new)
         found = [structure.check(a, b)]
         if not setting.symbolic:
-            found = [*found, field.check(a, b, pair(a, b), {}, seed=0, seconds=60.0, folded={})]
+            found = [*found, field.check(a, b, pair(a, b), {}, seed=0, seconds=60.0)]
     return {layer.name: (layer.verdict.value, layer.summary) for layer in found}

@@ -20,7 +20,7 @@ from onebyone.certify import folded, locate, weights
 from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.float_gap import excess, real_gap
 from onebyone.certify.inputs import Ports, Shapes, draw, draws, shapes
-from onebyone.certify.residues import drawn_primes
+from onebyone.certify.residues import drawn_primes, has_roots, pool
 from onebyone.certify.ring import Leeway
 from onebyone.certify.traces import Mismatch, Point, Trace, as_numbers, find_mismatch, run_both
 from onebyone.dialects.protocol import Model
@@ -34,6 +34,8 @@ SETS = 3
 # many as may be have been tried. Where there is one set, at least three.
 _CHANCE = 1e-6
 _LEAST, _MOST = 2, 6
+# Numbers whose roots a prime may be asked to have.
+_ROOTS = 6
 # What a proof may assume, from nothing to most. Where a set suffices, it is told.
 _LEEWAYS = (Leeway(), Leeway(hidden=True, rounded=True), Leeway(True, True, True))
 
@@ -53,10 +55,20 @@ class _Comparison:
     leeway: Leeway = _LEEWAYS[0]
     folds: folded.Folds = field(default_factory=folded.Folds)
     fixed: bool = False
-    primes: Iterator[int] = field(init=False)
+    roots: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        self.primes = drawn_primes(self.seed)
+        self._primes = drawn_primes(self.seed)
+
+    def primes(self) -> Iterator[int]:
+        """Primes that were not used before, in which the roots that were asked for are roots."""
+        return (p for p in self._primes if has_roots(p, self.roots))
+
+    def moved(self, point: Point, prime: int) -> Point:
+        """The point modulo another prime."""
+        # Half of all primes have roots at all, of these half those of each number.
+        among = len(pool()) >> (len(self.roots) + 1) if self.roots else 0
+        return replace(point, prime=prime, among=among)
 
     def point(self, shape: Shapes, prime: int) -> Point:
         """A point at these sizes."""
@@ -65,7 +77,7 @@ class _Comparison:
         for p, _ in self.ports.inputs:
             if p.default is not None:
                 values.setdefault(p.name, p.default())
-        return Point(values, prime, seed, self.leeway, self.fixed)
+        return self.moved(Point(values, prime, seed, self.leeway, self.fixed), prime)
 
     def run(self, point: Point, follow: bool = False) -> tuple[Trace, Trace]:
         """Both models there; integers are taken as they are where they steer sizes."""
@@ -162,7 +174,7 @@ def _at(c: _Comparison, shape: Shapes) -> _Set | Finding:
     primes: list[int] = []
     chance, traces, elements = 1.0, None, 0
     least = _LEAST if _is_dynamic(c) else _LEAST + 1
-    for prime in islice(c.primes, _MOST):
+    for prime in islice(c.primes(), _MOST):
         point = c.point(shape, prime)
         traces, mismatch = _agreeing(c, point)
         if mismatch is not None:
@@ -191,7 +203,7 @@ def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismat
     mismatch = find_mismatch(c.ports, *traces)
     if mismatch is None:
         return traces, None
-    before, first = (c.leeway, c.folds), (traces, mismatch)
+    before, first = (c.leeway, c.folds, c.roots), (traces, mismatch)
     if not c.folds.values and (folds := _folds(c, point)).values:
         c.folds = folds
         traces = c.run(point)
@@ -202,9 +214,15 @@ def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismat
         c.leeway = leeway
         traces = c.run(point)
         mismatch = find_mismatch(c.ports, *traces)
+        roots = frozenset[int]().union(*(t.ar.roots for t in traces))
+        if mismatch is not None and leeway.rounded and 0 < len(roots) <= _ROOTS:
+            # A root of one may be the square of a root of the other.
+            c.roots = roots
+            traces = c.run(c.moved(point, next(c.primes())))
+            mismatch = find_mismatch(c.ports, *traces)
     if mismatch is None:
         return traces, None
-    c.leeway, c.folds = before
+    c.leeway, c.folds, c.roots = before
     return first
 
 

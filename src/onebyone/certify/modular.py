@@ -23,7 +23,7 @@ import numpy as np
 from onebyone.certify.closed import closed_form
 from onebyone.certify.conversions import Rounded, Types
 from onebyone.certify.predicates import BOOL
-from onebyone.certify.residues import key_of, mix
+from onebyone.certify.residues import key_of, mix, square_root
 from onebyone.certify.ring import Leeway, few
 from onebyone.kernels.arithmetic import (
     FUNCTIONS,
@@ -31,7 +31,7 @@ from onebyone.kernels.arithmetic import (
     Array,
     Tensor,
 )
-from onebyone.kernels.element import REAL, Element
+from onebyone.kernels.element import REAL, Element, Height
 
 _WORD = (1 << 64) - 1
 _ODD = frozenset(
@@ -71,12 +71,16 @@ class Field(Types):
     Attributes:
         stands_for: what constants were read as, where leeway allows it: number -> closed form.
         assumed: what was taken for granted besides.
+        roots: whole numbers whose roots were asked for.
     """
 
-    def __init__(self, prime: int, seed: int = 0, leeway: Leeway | None = None) -> None:
-        super().__init__(prime, seed, leeway)
+    def __init__(
+        self, prime: int, seed: int = 0, leeway: Leeway | None = None, among: int = 0
+    ) -> None:
+        super().__init__(prime, seed, leeway, among)
         self.stands_for: dict[float, str] = {}
         self.assumed: set[str] = set()
+        self.roots: set[int] = set()
 
     def constant(self, values: Array | float | int) -> Element:
         plain = super().constant(values)
@@ -114,6 +118,8 @@ class Field(Types):
     def _function(self, name: str, elements: list[Element]) -> Element:
         x = elements[0]
         height = self.after_hash(*(e.height for e in elements))
+        if name == "Sqrt" and x.real is not None and x.size == 1:
+            return self._root(x, height)
         if len(elements) > 1:
             out = self.hashed(name, x.residue)
             for other in elements[1:]:
@@ -143,6 +149,19 @@ class Field(Types):
     def _sign_of(self, x: Element) -> Array:
         """``[x > 0] - [x < 0]``."""
         return self.sign(x.residue, x.scale)
+
+    def _root(self, x: Element, height: Height) -> Element:
+        """The root of a number: where the field has one that has a root itself, that.
+
+        Such roots multiply as roots do, so a root of a root, squared, is the root.
+        """
+        number = float(np.reshape(x.real, ()))  # pyright: ignore[reportArgumentType, reportCallIssue]
+        if number.is_integer() and number > 1:
+            self.roots.add(int(number))
+        root = square_root(int(self.canonical(x.residue).reshape(())), self.prime)
+        if root is None:
+            return Element(self.hashed("Sqrt", x.residue), None, height)
+        return Element(self.reduce(np.full(x.shape, float(root))), None, height)
 
     def opaque(
         self,

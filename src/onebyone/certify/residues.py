@@ -5,7 +5,7 @@ A residue modulo p is *balanced* where it lies between -p/2 and p/2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache, lru_cache
 
 import numpy as np
@@ -55,6 +55,18 @@ def drawn_primes(seed: int) -> Iterator[int]:
     rng = np.random.default_rng((seed, 0x7072696D))
     for place in rng.permutation(len(pool())):
         yield int(pool()[place])
+
+
+def square_root(residue: int, prime: int) -> int | None:
+    """The root of a residue that is a square itself; None where there is none, or more than one."""
+    if prime % 4 == 1 or pow(residue, (prime - 1) // 2, prime) != 1:
+        return None
+    return pow(residue, (prime + 1) // 4, prime)
+
+
+def has_roots(prime: int, numbers: Collection[int]) -> bool:
+    """Whether all of some whole numbers have a `square_root`."""
+    return all(square_root(number % prime, prime) is not None for number in numbers)
 
 
 def primitive_root(prime: int) -> int:

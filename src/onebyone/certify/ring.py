@@ -64,12 +64,16 @@ class Ring(Arithmetic):
 
     Attributes:
         leeway: what may differ.
+        among: number of primes that this one was drawn from.
         hidden: the infinities and largest numbers that were taken for one.
     """
 
-    def __init__(self, prime: int, seed: int = 0, leeway: Leeway | None = None) -> None:
+    def __init__(
+        self, prime: int, seed: int = 0, leeway: Leeway | None = None, among: int = 0
+    ) -> None:
         super().__init__()
         self.prime = prime
+        self.among = among or len(pool())
         self.leeway = leeway or Leeway()
         self.hidden: set[str] = set()
         self._seed = seed
@@ -108,7 +112,7 @@ class Ring(Arithmetic):
     def test(self, height: Height) -> float:
         """Chance that two expressions of this height are equal here and not the same."""
         dividing = height.bits // BITS_PER_PRIME
-        return min((2 * height.degree + 1) / self.prime + dividing / len(pool()), 1.0)
+        return min((2 * height.degree + 1) / self.prime + dividing / self.among, 1.0)
 
     def after_hash(self, *heights: Height) -> Height:
         """The height of a hash of operands: a fresh variable, and what may have been lost."""

@@ -26,6 +26,7 @@ class Point:
         prime: the prime.
         seed: of the residues and of the hashes.
         leeway: what the models may differ in.
+        among: number of primes that this one was drawn from; 0: all.
         fixed: whether integers and booleans are taken as they are. They are generic otherwise:
             residues of any value.
     """
@@ -35,6 +36,7 @@ class Point:
     seed: int
     leeway: Leeway
     fixed: bool = False
+    among: int = 0
 
 
 @dataclass
@@ -102,7 +104,7 @@ def trace(
         ExecutionError: a node does not fit its operands.
         OverBudgetError: the deadline has passed.
     """
-    ar = Field(point.prime, point.seed, point.leeway)
+    ar = Field(point.prime, point.seed, point.leeway, point.among)
     run = Trace({}, ar)
 
     def observe(step: Step, results: list[Tensor | None]) -> None:
