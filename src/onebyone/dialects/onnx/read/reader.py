@@ -132,7 +132,8 @@ class Reader:
     def _operations(self, node: ir.Node) -> list[Operation]:
         inputs = [None if v is None else self.tensor(v) for v in node.inputs]
         outer = [self.tensor(v) for v in captured(node, self.graph)]
-        self.contents.visit(node)
+        if not self.speller.is_local(node):
+            self.contents.visit(node)
         reading = self._meaning(node)
         if isinstance(reading, list):
             return reading
