@@ -170,6 +170,18 @@ def test_hard_sigmoids_of_two_dialects_are_two_functions() -> None:
     assert aten_form(program).outputs != onnx_form(model, by_position=True).outputs
 
 
+def test_powers_of_integers_are_those_of_a_runtime() -> None:
+    """What is too large for its type wraps around in one and saturates in another."""
+    x = torch.ones(2, 4, 3, dtype=torch.int32)
+    net = _Net(lambda x: aten.pow(x, x)).eval()
+    program = aten_form(torch.export.export(net, (x,), strict=False)).outputs
+    ports = [helper.make_tensor_value_info("x", TensorProto.INT32, [2, 4, 3])]
+    node = helper.make_node("Pow", ["x", "x"], ["y"])
+    graph = helper.make_graph([node], "g", ports, [onnx.ValueInfoProto(name="y")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+    assert onnx_form(ir.from_proto(model), by_position=True).outputs != program
+
+
 def test_an_attribute_that_nobody_knows_is_named() -> None:
     from onebyone.dialects.onnx.read.table import TABLE, Reader
 
