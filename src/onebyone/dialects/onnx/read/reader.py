@@ -241,7 +241,9 @@ class Reader:
             return label_shape(meaning, inputs, node.outputs.index(value), exact=self.strict)
         if isinstance(meaning, Unknown):
             number = node.outputs.index(value)
-            return reading.shape or opaque_shape(self, node, number) or _declared_shape(value)
+            return (
+                reading.shape or opaque_shape(self.contents, node, number) or _declared_shape(value)
+            )
         if isinstance(meaning, Regroup):
             return reading.shape
         source = self.shape(node.inputs[0])
