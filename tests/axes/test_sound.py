@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,11 @@ import torch
 from onnx import TensorProto, helper
 
 from onebyone.axes.positional import Unknown
+from onebyone.certify import structure
+from onebyone.certify.certificate import Verdict
 from onebyone.dialects.aten.read.table import TABLE as ATEN
 from onebyone.dialects.aten.run.form import canonical_form as aten_form
+from onebyone.dialects.aten.run.model import ExportedModel
 from onebyone.dialects.onnx.run.form import canonical_form as onnx_form
 
 aten = torch.ops.aten
@@ -33,6 +37,14 @@ def _program(call: Call, dtype: torch.dtype = torch.float32) -> tuple[str, ...]:
     x = (torch.rand(4, 4, 3) * 9).to(dtype)
     program = torch.export.export(_Net(call).eval(), (x,), strict=False)
     return aten_form(program).outputs
+
+
+def _picked(x: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """The row of a number that is known at run time."""
+    start: Any = place.long().item()
+    torch._check(start >= 0)  # pyright: ignore[reportPrivateUsage]
+    torch._check(start < 4)  # pyright: ignore[reportPrivateUsage]
+    return x.narrow(0, start, 1)
 
 
 # Each pair differs in one argument.
@@ -67,6 +79,14 @@ PAIRS: dict[str, tuple[Call, Call]] = {
         lambda x: aten.var_mean(x, [-1], False)[0],
     ),
     "view": (lambda x: x, lambda x: x.view(torch.int32).view(torch.float32)),
+    "a number beyond the floats": (
+        lambda x: aten.constant_pad_nd(x.long(), [1, 1], 2**53),
+        lambda x: aten.constant_pad_nd(x.long(), [1, 1], 2**53 + 1),
+    ),
+    "a size that depends on values": (
+        lambda x: _picked(x, (x > 4.0).any()),
+        lambda x: _picked(x, (x > 8.5).any()),
+    ),
     "rms": (
         lambda x: aten.rms_norm(x, [3], None, 1e-2),
         lambda x: aten.rms_norm(x, [3], None, None),
@@ -79,6 +99,21 @@ def test_every_argument_counts(name: str) -> None:
     first, second = PAIRS[name]
     assert _program(first) != _program(second)
     assert _program(first) == _program(first)
+
+
+def test_the_lowest_number_is_minus_infinity_only_by_assumption() -> None:
+    """In a row that is masked completely it is not."""
+    x = torch.rand(4, 4)
+
+    def masked(fill: float) -> ExportedModel:
+        net = _Net(lambda x: torch.where(x > 0.5, x, fill).softmax(-1)).eval()
+        return ExportedModel(torch.export.export(net, (x,), strict=False))
+
+    lowest, infinite = masked(torch.finfo(torch.float32).min), masked(-math.inf)
+    finding = structure.check(lowest, infinite)
+    assert finding.verdict is Verdict.UNDECIDED and "masked completely" in finding.summary
+    for same in (lowest, infinite):
+        assert structure.check(same, same).verdict is Verdict.PROVED
 
 
 def test_a_number_is_not_rounded_to_half() -> None:
@@ -133,6 +168,18 @@ def test_hard_sigmoids_of_two_dialects_are_two_functions() -> None:
     model = _model("HardSigmoid", {})
     model.graph.inputs[0].shape = ir.Shape([2, 4, 3])
     assert aten_form(program).outputs != onnx_form(model, by_position=True).outputs
+
+
+def test_powers_of_integers_are_those_of_a_runtime() -> None:
+    """What is too large for its type wraps around in one and saturates in another."""
+    x = torch.ones(2, 4, 3, dtype=torch.int32)
+    net = _Net(lambda x: aten.pow(x, x)).eval()
+    program = aten_form(torch.export.export(net, (x,), strict=False)).outputs
+    ports = [helper.make_tensor_value_info("x", TensorProto.INT32, [2, 4, 3])]
+    node = helper.make_node("Pow", ["x", "x"], ["y"])
+    graph = helper.make_graph([node], "g", ports, [onnx.ValueInfoProto(name="y")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+    assert onnx_form(ir.from_proto(model), by_position=True).outputs != program
 
 
 def test_an_attribute_that_nobody_knows_is_named() -> None:

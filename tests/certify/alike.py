@@ -286,6 +286,28 @@ PAIRS: dict[str, Sequence[onnx.ModelProto]] = {
         model(("Identity", "c", "out"), c=ints(2, 8)),
         shape_of(("Reshape", "x,c", "d"), c=ints(2, 8)),
     ),
+    "the shape of a part": (
+        model(("Identity", "c", "out"), c=ints(2, 4)),
+        shape_of(("Split", "x,c", "a,b"), ("Identity", "a", "d"), c=ints(2, 3)),
+    ),
+    "a cut from what is too short": (
+        arithmetic("Sub", ints(3, 0))(),
+        shape_of(("Pad", "x,c", "d"), c=ints(0, 0, -3, 0)),
+    ),
+    "a sum over one and over many": (
+        model(("ReduceSum", "x,c", "out"), c=ints(1)),
+        model(
+            ("ReduceSum", "x,c", "d"),
+            ("MatMul", "d,d", "e"),
+            ("Shape", "e", "s"),
+            ("Reshape", "d,s", "out"),
+            c=ints(1),
+        ),
+    ),
+    "one row beside many": tuple(
+        shape_of(("Concat", pair, "d", {"axis": 1}), c=np.zeros((1, 4), np.float32))
+        for pair in ("x,x", "c,x")
+    ),
     "an addition that is left out": (
         model(("MatMul", "x,t", "out"), inputs={"x": ("n", 4)}, t=np.ones((4, 4), np.float32)),
         model(

@@ -49,6 +49,7 @@ def canonical(
         names: for each symbol that is no input's size a name that tells what computes it.
     """
     hasher = Hasher(graph, read, describe, by_position, names or {})
+    heads: list[Digest] = []
     for place, tensor in enumerate(graph.inputs):
         value = graph.views[tensor].value
         hasher.symbols |= {word for size in value.sizes for word in words(size)}
@@ -56,9 +57,12 @@ def canonical(
         shape = None if tensor.shape is None else hasher.named(tensor.shape)
         head = digest("input", place, name, value.dtype, shape)
         hasher.name(value, head)
+        heads.append(head)
     for node in graph.nodes:
         _visit(hasher, node)
-    hasher.out.outputs = tuple(_output(hasher, tensor) for tensor in graph.outputs)
+    # An input that nothing reads must have its shape and type all the same; exporters may drop it.
+    demanded = () if by_position else tuple(heads)
+    hasher.out.outputs = tuple(_output(hasher, tensor, demanded) for tensor in graph.outputs)
     return hasher.out
 
 
@@ -127,7 +131,7 @@ def _record(hasher: Hasher, node: Node) -> None:
         hasher.out.names.setdefault(hasher.out.terms[use.value].digest, use.value.tensor.name)
 
 
-def _output(hasher: Hasher, tensor: Tensor) -> Digest:
+def _output(hasher: Hasher, tensor: Tensor, demanded: tuple[Digest, ...]) -> Digest:
     view = hasher.graph.views[tensor]
     name = "" if hasher.by_position else tensor.name
-    return digest(name, hasher.placed(Use(view.value, (), view.form)))
+    return digest(name, hasher.placed(Use(view.value, (), view.form)), demanded)

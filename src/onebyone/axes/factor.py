@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onebyone.axes.dims import Dims
-from onebyone.axes.positional import Apply, Operation, Permute, Regroup, Tensor, Unknown
+from onebyone.axes.positional import Apply, Kind, Operation, Permute, Regroup, Tensor, Unknown
 from onebyone.axes.sizes import Size
 
 
@@ -29,6 +29,22 @@ def _ranks_fit(operation: Operation, meaning: Apply) -> bool:
         tensor is None or positions is None or len(tensor.shape or ()) == len(positions)
         for tensor, positions in sides
     )
+
+
+def _sizes_meet(operation: Operation, meaning: Apply) -> bool:
+    """Whether no size of 1 meets another where nothing broadcasts: in a sum, beside each other."""
+    kept = {label for result in meaning.results for position in result for label in position}
+    if meaning.kind is not Kind.CONTRACT and meaning.fn != "concat":
+        return True
+    single: dict[str, bool] = {}
+    for tensor, positions in zip(operation.inputs, meaning.operands, strict=False):
+        for position, size in zip(positions or (), (tensor and tensor.shape) or (), strict=False):
+            label = position[0]
+            if len(position) > 1 or (meaning.kind is Kind.CONTRACT and label in kept):
+                continue
+            if single.setdefault(label, size.is_one) != size.is_one:
+                return False
+    return True
 
 
 class Factor:
@@ -68,6 +84,8 @@ class Factor:
             self.opaque[id(operation)] = "a shape is not known, or empty"
         elif isinstance(meaning, Apply) and not _ranks_fit(operation, meaning):
             self.opaque[id(operation)] = "its declared shapes contradict its operands"
+        elif isinstance(meaning, Apply) and not _sizes_meet(operation, meaning):
+            self.opaque[id(operation)] = "sizes that must be equal may differ"
         elif isinstance(meaning, Permute):
             source = operation.inputs[0]
             assert source is not None

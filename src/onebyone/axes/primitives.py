@@ -55,6 +55,9 @@ def _pointwise(hasher: Hasher, node: Node, number: int) -> Term:
     if node.fn == "scale":
         factor = scalar(float(str(node.attrs[0])), node.results[0].value.dtype)
         return hasher.combine("mul", [*operands, Bound(Term(factor, ()), ())], result)
+    if node.fn == "pow" and _whole_numbers(node):
+        # Beyond their range, and below one, runtimes do not agree.
+        return hasher.combine(f"whole {hasher.described(node)[0]}", operands, result)
     # An attribute changes the function: its meaning is another, unless a rule above reads it.
     known = None if node.attrs else _plain(hasher, node, operands, result)
     return known or hasher.combine(node.fn, operands, result, node.attrs, absent)

@@ -1,8 +1,9 @@
 """The layer ``structure``: equal canonical forms mean equal functions, at any size.
 
 The canonical form (`onebyone.axes.canonical`) hashes each value without its layout. Equal output
-hashes prove the models equal over the reals. Unequal ones prove nothing by themselves, so this
-layer never says that models differ: it says where the forms part, and other layers bring witnesses.
+hashes prove the models equal over the reals, at every size from 1 on at which the first runs,
+unless the second may fail there. Unequal ones prove nothing by themselves, so this layer never says
+that models differ: it says where the forms part, and other layers bring witnesses.
 """
 
 from __future__ import annotations

@@ -135,6 +135,8 @@ def split(reader: Reader, node: ir.Node, given: Attributes) -> Meaning | list[Op
         lengths = [min(each, total - i * each) for i in range(count)]
     if min(lengths, default=0) < 0 or len(lengths) != len(node.outputs):
         return Unknown("Split into other parts than it has results")
+    if reader.strict and shape[axis].known != sum(lengths):
+        return Unknown("Split of an axis that may have another size")
     filled = [number for number, length in enumerate(lengths) if length]
     if len(filled) == 1 and len(lengths) > 1:
         empty = (value for number, value in enumerate(node.outputs) if number not in filled)
@@ -212,6 +214,8 @@ def pad(reader: Reader, node: ir.Node, given: Attributes) -> Meaning:
         for i, axis in enumerate(axes)
         if pads[i] or pads[i + len(axes)]
     }
+    if reader.strict and any(shape[a].symbols and min(ends) < 0 for a, ends in padded.items()):
+        return Unknown("a cut from an axis that may be too short")
     after = {axis: minus(shape[axis], Size(-sum(ends))) for axis, ends in padded.items()}
     mode, fill = given.text("mode", "constant"), given.number("value", 0)
     meaning = mean.pad(len(shape), after, list(padded.values()), mode, fill)

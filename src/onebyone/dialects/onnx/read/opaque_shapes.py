@@ -6,35 +6,36 @@ onnx makes up a new size for every one that it does not know as a number or by i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from onebyone.axes.sizes import Size, is_name
 from onebyone.dialects.onnx.bodies import Key, key_of
 from onebyone.dialects.onnx.read import attributes as at
-
-if TYPE_CHECKING:
-    from onebyone.dialects.onnx.read.reader import Reader
+from onebyone.dialects.onnx.read.shape_values import Evaluator
 
 Shape = tuple[Size, ...]
 
 
-def opaque_shape(reader: Reader, node: ir.Node, number: int) -> Shape | None:
+def opaque_shape(known: Evaluator, node: ir.Node, number: int) -> Shape | None:
     """The shape of result ``number`` of a node, None where there is no rule for it."""
     rule = _RULES.get(key_of(node))
-    return None if rule is None or number else rule(reader, node)
+    return None if rule is None or number else rule(known, node)
 
 
-def _range(reader: Reader, node: ir.Node) -> Shape | None:
-    start, limit, delta = (reader.contents.get(value) for value in node.inputs)
+def _shape(known: Evaluator, value: ir.Value | None) -> Shape | None:
+    return None if value is None else known.shape(value)
+
+
+def _range(known: Evaluator, node: ir.Node) -> Shape | None:
+    start, limit, delta = (known.get(value) for value in node.inputs)
     if start != (Size(0),) or delta != (Size(1),) or limit is None:
         return None
     return (limit[0],) if _is_positive(limit[0]) else None
 
 
-def _filled(reader: Reader, node: ir.Node) -> Shape | None:
-    shape = reader.contents.get(node.inputs[0])
+def _filled(known: Evaluator, node: ir.Node) -> Shape | None:
+    shape = known.get(node.inputs[0])
     return shape if shape is not None and all(_is_positive(size) for size in shape) else None
 
 
@@ -43,25 +44,25 @@ def _is_positive(size: Size) -> bool:
     return size.coefficient > 0 and all(map(is_name, size.symbols))
 
 
-def _tiled(reader: Reader, node: ir.Node) -> Shape | None:
-    shape, counts = reader.shape(node.inputs[0]), reader.contents.get(node.inputs[1])
+def _tiled(known: Evaluator, node: ir.Node) -> Shape | None:
+    shape, counts = _shape(known, node.inputs[0]), known.get(node.inputs[1])
     if shape is None or counts is None or len(counts) != len(shape):
         return None
     return tuple(a * b for a, b in zip(shape, counts, strict=True))
 
 
-def _gathered(reader: Reader, node: ir.Node) -> Shape | None:
-    return reader.shape(node.inputs[1])
+def _gathered(known: Evaluator, node: ir.Node) -> Shape | None:
+    return _shape(known, node.inputs[1])
 
 
-def _gathered_rows(reader: Reader, node: ir.Node) -> Shape | None:
-    data, places = reader.shape(node.inputs[0]), reader.shape(node.inputs[1])
+def _gathered_rows(known: Evaluator, node: ir.Node) -> Shape | None:
+    data, places = _shape(known, node.inputs[0]), _shape(known, node.inputs[1])
     if not data or not places or (width := places[-1].known) is None:
         return None
     return (*places[:-1], *data[at.integer(node, "batch_dims", 0) + width :])
 
 
-_RULES: dict[Key, Callable[[Reader, ir.Node], Shape | None]] = {
+_RULES: dict[Key, Callable[[Evaluator, ir.Node], Shape | None]] = {
     ("", "ConstantOfShape"): _filled,
     ("", "GatherElements"): _gathered,
     ("", "GatherND"): _gathered_rows,

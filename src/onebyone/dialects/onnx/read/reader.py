@@ -132,7 +132,8 @@ class Reader:
     def _operations(self, node: ir.Node) -> list[Operation]:
         inputs = [None if v is None else self.tensor(v) for v in node.inputs]
         outer = [self.tensor(v) for v in captured(node, self.graph)]
-        self.contents.visit(node)
+        if not self.speller.is_local(node):
+            self.contents.visit(node)
         reading = self._meaning(node)
         if isinstance(reading, list):
             return reading
@@ -240,7 +241,9 @@ class Reader:
             return label_shape(meaning, inputs, node.outputs.index(value), exact=self.strict)
         if isinstance(meaning, Unknown):
             number = node.outputs.index(value)
-            return reading.shape or opaque_shape(self, node, number) or _declared_shape(value)
+            return (
+                reading.shape or opaque_shape(self.contents, node, number) or _declared_shape(value)
+            )
         if isinstance(meaning, Regroup):
             return reading.shape
         source = self.shape(node.inputs[0])

@@ -9,13 +9,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from onebyone.axes.sizes import Size, is_name, words
+from onebyone.axes.sizes import Size, is_made_up, is_name, words
 
 Combine = Callable[[Size, Size], Size | None]
 
 # Bits of the largest dimension of a tensor, of each of several that are multiplied, and of the
 # number of elements of one tensor.
 _DIMENSION, _FACTOR, _ELEMENTS = 31, 24, 47
+# How onnx begins the names that it makes up.
+_INFERRED = "unk__"
 # An end from here on means the end of the axis, of whatever size.
 LARGEST = 2**31 - 1
 # Beyond this a number within an expression may make it overflow, whatever the symbols are.
@@ -95,8 +97,11 @@ def rest(a: Size, b: Size) -> Size | None:
 
 
 def _is_divisor(size: Size) -> bool:
-    """Whether a size is never 0: a name is at least 1, an expression may be anything."""
-    return size.coefficient != 0 and all(map(is_name, size.symbols))
+    """Whether a size is never 0: no expression, and no number of elements that are found."""
+    return size.coefficient != 0 and all(
+        is_name(symbol) and not is_made_up(symbol) and not symbol.startswith(_INFERRED)
+        for symbol in size.symbols
+    )
 
 
 def equal(a: Size, b: Size) -> Size | None:

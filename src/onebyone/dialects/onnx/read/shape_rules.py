@@ -6,7 +6,7 @@ A rule says nothing (None) where it does not know the result for every value of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -15,13 +15,32 @@ from onebyone.axes.sizes import Size, product
 from onebyone.dialects.onnx.read import attributes as at
 from onebyone.dialects.onnx.read import shape_arithmetic as sizes
 
-if TYPE_CHECKING:
-    from onebyone.dialects.onnx.read.shape_values import Evaluator
-
 # An array of `Size`, of any rank.
 Sizes = np.ndarray[Any, Any]
 Outputs = Sequence[Sizes | None]
-Rule = Callable[["Evaluator", ir.Node], Outputs]
+
+
+class Known(Protocol):
+    """What is known of the tensors that a node reads."""
+
+    def sizes(self, value: ir.Value | None) -> Sizes | None:
+        """The contents of a tensor, or None where they are not sizes."""
+        ...
+
+    def integer(self, value: ir.Value | None) -> int | None:
+        """The single integer that a tensor holds, or None."""
+        ...
+
+    def integers(self, value: ir.Value | None) -> list[int] | None:
+        """The integers that a tensor holds, or None where one is not known."""
+        ...
+
+    def shape(self, value: ir.Value) -> tuple[Size, ...] | None:
+        """The shape of a tensor."""
+        ...
+
+
+Rule = Callable[[Known, ir.Node], Outputs]
 
 # More elements than any rule makes of one number.
 _MOST = 4096
@@ -49,7 +68,7 @@ def _pairs(combine: sizes.Combine, a: Sizes, b: Sizes) -> Sizes | None:
 
 
 def _pairwise(combine: sizes.Combine) -> Rule:
-    def rule(ev: Evaluator, node: ir.Node) -> Outputs:
+    def rule(ev: Known, node: ir.Node) -> Outputs:
         # Max and Min take any number; until opset 6 one broadcasts by attributes.
         if len(node.inputs) != 2 or "broadcast" in node.attributes or "axis" in node.attributes:
             return [None]
@@ -59,11 +78,11 @@ def _pairwise(combine: sizes.Combine) -> Rule:
     return rule
 
 
-def _mod(ev: Evaluator, node: ir.Node) -> Outputs:
+def _mod(ev: Known, node: ir.Node) -> Outputs:
     return _pairwise(sizes.rest if at.integer(node, "fmod", 0) else sizes.remainder)(ev, node)
 
 
-def _shape(ev: Evaluator, node: ir.Node) -> Outputs:
+def _shape(ev: Known, node: ir.Node) -> Outputs:
     source = node.inputs[0]
     shape = ev.shape(source) if source is not None else None
     if shape is None:
@@ -72,25 +91,25 @@ def _shape(ev: Evaluator, node: ir.Node) -> Outputs:
     return [_array(part, (len(part),))]
 
 
-def _size(ev: Evaluator, node: ir.Node) -> Outputs:
+def _size(ev: Known, node: ir.Node) -> Outputs:
     source = node.inputs[0]
     shape = ev.shape(source) if source is not None else None
     return [None if shape is None else _array([product(shape)], ())]
 
 
-def _same(ev: Evaluator, node: ir.Node) -> Outputs:
+def _same(ev: Known, node: ir.Node) -> Outputs:
     return [ev.sizes(node.inputs[0])]
 
 
-def _cast(ev: Evaluator, node: ir.Node) -> Outputs:
+def _cast(ev: Known, node: ir.Node) -> Outputs:
     integral = at.integer(node, "to", 0) in (ir.DataType.INT64, ir.DataType.INT32)
     return [ev.sizes(node.inputs[0]) if integral else None]
 
 
-def _moved(function: Callable[[Evaluator, ir.Node, Sizes], Sizes | None]) -> Rule:
+def _moved(function: Callable[[Known, ir.Node, Sizes], Sizes | None]) -> Rule:
     """A rule for what only moves elements, which numpy does as ONNX does."""
 
-    def rule(ev: Evaluator, node: ir.Node) -> Outputs:
+    def rule(ev: Known, node: ir.Node) -> Outputs:
         data = ev.sizes(node.inputs[0])
         try:
             return [None if data is None else function(ev, node, data)]
@@ -100,7 +119,7 @@ def _moved(function: Callable[[Evaluator, ir.Node, Sizes], Sizes | None]) -> Rul
     return rule
 
 
-def _axes(ev: Evaluator, node: ir.Node, place: int = 1) -> list[int] | None:
+def _axes(ev: Known, node: ir.Node, place: int = 1) -> list[int] | None:
     """Axes of an attribute or an operand; an absent list is empty, an unknown one None."""
     given = at.integers(node, "axes")
     if given is not None or len(node.inputs) <= place or node.inputs[place] is None:
@@ -108,17 +127,17 @@ def _axes(ev: Evaluator, node: ir.Node, place: int = 1) -> list[int] | None:
     return ev.integers(node.inputs[place])
 
 
-def _squeeze(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
+def _squeeze(ev: Known, node: ir.Node, data: Sizes) -> Sizes | None:
     axes = _axes(ev, node)
     return None if axes is None else np.squeeze(data, tuple(axes) if axes else None)
 
 
-def _unsqueeze(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
+def _unsqueeze(ev: Known, node: ir.Node, data: Sizes) -> Sizes | None:
     axes = _axes(ev, node)
     return np.expand_dims(data, tuple(axes)) if axes else None
 
 
-def _reshape(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
+def _reshape(ev: Known, node: ir.Node, data: Sizes) -> Sizes | None:
     target = at.integers(node, "shape")
     if target is None:
         target = ev.integers(node.inputs[1]) if len(node.inputs) > 1 else None
@@ -129,17 +148,17 @@ def _reshape(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
     return data.reshape(target)
 
 
-def _flatten(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
+def _flatten(ev: Known, node: ir.Node, data: Sizes) -> Sizes | None:
     axis = at.integer(node, "axis", 1)
     lead = data.shape[: axis if axis >= 0 else axis + data.ndim]
     return data.reshape((int(np.prod(lead, dtype=int)), -1))
 
 
-def _transpose(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
+def _transpose(ev: Known, node: ir.Node, data: Sizes) -> Sizes | None:
     return data.transpose(at.integers(node, "perm"))
 
 
-def _gather(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
+def _gather(ev: Known, node: ir.Node, data: Sizes) -> Sizes | None:
     places = ev.sizes(node.inputs[1])
     known = [] if places is None else [place.known for place in places.reshape(-1)]
     if places is None or None in known or not data.ndim:
@@ -149,7 +168,7 @@ def _gather(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
     return taken if isinstance(taken, np.ndarray) else _array([taken], ())
 
 
-def _slice(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
+def _slice(ev: Known, node: ir.Node, data: Sizes) -> Sizes | None:
     if len(node.inputs) < 3 or not data.ndim:
         return None
     starts, ends = ev.integers(node.inputs[1]), ev.integers(node.inputs[2])
@@ -170,7 +189,7 @@ def _slice(ev: Evaluator, node: ir.Node, data: Sizes) -> Sizes | None:
     return data[tuple(where)]
 
 
-def _concat(ev: Evaluator, node: ir.Node) -> Outputs:
+def _concat(ev: Known, node: ir.Node) -> Outputs:
     parts = [ev.sizes(value) for value in node.inputs]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
@@ -181,7 +200,7 @@ def _concat(ev: Evaluator, node: ir.Node) -> Outputs:
         return [None]
 
 
-def _split(ev: Evaluator, node: ir.Node) -> Outputs:
+def _split(ev: Known, node: ir.Node) -> Outputs:
     data, axis = ev.sizes(node.inputs[0]), at.integer(node, "axis", 0)
     unknown = [None] * len(node.outputs)
     if data is None or data.ndim != 1 or axis not in (0, -1):
@@ -200,17 +219,17 @@ def _split(ev: Evaluator, node: ir.Node) -> Outputs:
     return [data[end - length : end] for length, end in zip(lengths, ends, strict=True)]
 
 
-def _not(ev: Evaluator, node: ir.Node) -> Outputs:
+def _not(ev: Known, node: ir.Node) -> Outputs:
     data = ev.sizes(node.inputs[0])
     return [None if data is None else each(lambda size: Size(int(size == Size(0))), data)]
 
 
-def _neg(ev: Evaluator, node: ir.Node) -> Outputs:
+def _neg(ev: Known, node: ir.Node) -> Outputs:
     data = ev.sizes(node.inputs[0])
     return [None if data is None else each(lambda s: Size(-s.coefficient, s.symbols), data)]
 
 
-def _where(ev: Evaluator, node: ir.Node) -> Outputs:
+def _where(ev: Known, node: ir.Node) -> Outputs:
     found = [ev.sizes(value) for value in node.inputs]
     known = [array for array in found if array is not None]
     if len(known) != 3:
@@ -223,7 +242,7 @@ def _where(ev: Evaluator, node: ir.Node) -> Outputs:
     return [_array([y if flag == Size(0) else x for flag, x, y in triples], flags.shape)]
 
 
-def _constant_of_shape(ev: Evaluator, node: ir.Node) -> Outputs:
+def _constant_of_shape(ev: Known, node: ir.Node) -> Outputs:
     shape, fill = ev.integers(node.inputs[0]), node.attributes.get("value")
     if shape is None or fill is None or any(not 0 <= size <= _MOST for size in shape):
         return [None]
@@ -233,7 +252,7 @@ def _constant_of_shape(ev: Evaluator, node: ir.Node) -> Outputs:
     return [_array([Size(int(tensor.numpy().reshape(-1)[0]))] * count, shape)]
 
 
-def _reduce_prod(ev: Evaluator, node: ir.Node) -> Outputs:
+def _reduce_prod(ev: Known, node: ir.Node) -> Outputs:
     data, axes = ev.sizes(node.inputs[0]), _axes(ev, node)
     if data is None or axes is None or data.ndim > 1:
         return [None]
@@ -243,7 +262,7 @@ def _reduce_prod(ev: Evaluator, node: ir.Node) -> Outputs:
     return [_array([product(list(data.reshape(-1)))], (1,) if keep else ())]
 
 
-def _range(ev: Evaluator, node: ir.Node) -> Outputs:
+def _range(ev: Known, node: ir.Node) -> Outputs:
     bounds = [ev.integer(value) for value in node.inputs]
     start, limit, delta = [0, 0, 0] if None in bounds else [b or 0 for b in bounds]
     if delta == 0 or abs(limit - start) > _MOST * abs(delta):

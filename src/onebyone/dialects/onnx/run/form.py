@@ -133,7 +133,7 @@ def _described(node: ir.Node, opsets: dict[str, int], known: _Known) -> Hashable
     if node.op_type in _RANDOM:
         # Two draws are two values, however equal the nodes that draw them.
         names = (*names, *(str(value.name) for value in node.outputs))
-    return (*key_of(node), version, at.hashable(node, graphs), names, bodies)
+    return (*key_of(node), node.overload, version, at.hashable(node, graphs), names, bodies)
 
 
 def _version(node: ir.Node, opsets: dict[str, int]) -> int:
