@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.drawing import KINDS, SHOWN, USUAL, WHOLE, Kind, Knowledge, distinct
 from onebyone.certify.inputs import Ports, Shapes
 from onebyone.certify.judging import Answer, Judge
-from onebyone.certify.runtimes import Outputs, Runtimes, SecondRefusesError
+from onebyone.certify.runtimes import HEAVY, Outputs, Runtimes, SecondRefusesError
 from onebyone.certify.sizes import USUAL_SIZES, runnable
 from onebyone.dialects.protocol import (
     Limits,
@@ -37,6 +37,8 @@ _FEW = (USUAL, WHOLE)
 _ONE = (USUAL,)
 # Seconds of float64 truth for draws after the first; without it they are compared directly first.
 _TRUTH = 2.0
+# Draws for heavy models, whose comparisons see many elements at once.
+_HEAVY_KINDS = ("usual", "nothing hidden", "whole range", "the models' constants")
 
 
 def check(
@@ -71,7 +73,7 @@ class Rounding:
         taken: bytes that the first model's run took in its runtime beside the model, once prepared;
             0 where that is not known.
         too_large: whether the runtime had not the memory for it.
-        shape: sizes at which the first model runs, once prepared.
+        shapes: some sizes at which the first model runs, small ones first, once prepared.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class Rounding:
         self._sizes: Iterator[Shapes] = iter(())
         self.taken = 0
         self.too_large = False
-        self.shape: Shapes | None = None
+        self.shapes: list[Shapes] = []
 
     def __enter__(self) -> Rounding:
         return self
@@ -121,9 +123,9 @@ class Rounding:
             self._a, self._b, self._ports, self._given, self._seed, self._limits.deadline, runtimes
         )
         self._sizes = self._run.sizes()
-        self.shape = next(self._sizes, None)
+        self.shapes = list(islice(self._sizes, USUAL_SIZES))
         self.taken = runtimes.taken
-        if self.shape is not None:
+        if self.shapes:
             return None
         reason = (
             "no size of the dynamic dimensions was found that the first model runs at: "
@@ -133,8 +135,8 @@ class Rounding:
         return Finding("rounding", Verdict.UNDECIDED, reason, {"seed": self._seed})
 
     def _finding(self, unknown: str) -> Finding:
-        assert self._run is not None and self.shape is not None, "it is prepared"
-        return self._run.finding(chain([self.shape], self._sizes), unknown)
+        assert self._run is not None and self.shapes, "it is prepared"
+        return self._run.finding(chain(self.shapes, self._sizes), unknown)
 
     def _timed(self, work: Callable[[], Finding | None]) -> Finding | None:
         start = time.monotonic()
@@ -172,6 +174,10 @@ class _Run:
         self._runtimes = runtimes
         self._judge = Judge(a, b, ports, runtimes, seed, deadline)
         self._deadline = deadline
+        heavy = max(a.weight_bytes, b.weight_bytes) > HEAVY
+        self._kinds = tuple(
+            k for k in KINDS if not heavy or (k.name in _HEAVY_KINDS and not k.turn)
+        )
         self._known = Knowledge.of(a, b)
         # Sizes -> the usual draw there, with what the first model makes of it.
         self._first: dict[Any, tuple[Mapping[str, Array], list[Outputs]] | None] = {}
@@ -191,7 +197,7 @@ class _Run:
         try:
             for shape in sizes:
                 few = _FEW if found < USUAL_SIZES else _ONE
-                said = self._at(shape, few if found else KINDS)
+                said = self._at(shape, few if found else self._kinds)
                 if said is not None:
                     return said
                 found += 1
@@ -249,8 +255,7 @@ class _Run:
             start = time.monotonic()
             full = self._first_time(kind) or (kinds is not _ONE and self._truths < _TRUTH)
             answer = self._judge.judge(kind, values, mine, theirs, full=full)
-            if self._judged:
-                self._truths += time.monotonic() - start
+            self._truths += time.monotonic() - start
             self._judged.append(answer)
             self._evidence["draws"].append([sizes, kind.name])
             if answer.verdict is Verdict.DIFFERS:
