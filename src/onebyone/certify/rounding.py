@@ -73,7 +73,7 @@ class Rounding:
         taken: bytes that the first model's run took in its runtime beside the model, once prepared;
             0 where that is not known.
         too_large: whether the runtime had not the memory for it.
-        shapes: some sizes at which the first model runs, small ones first, once prepared.
+        shape: sizes at which the first model runs, once prepared.
     """
 
     def __init__(
@@ -93,9 +93,10 @@ class Rounding:
         self._seconds = 0.0
         self._run: _Run | None = None
         self._sizes: Iterator[Shapes] = iter(())
+        self._ready: list[Shapes] = []
         self.taken = 0
         self.too_large = False
-        self.shapes: list[Shapes] = []
+        self.shape: Shapes | None = None
 
     def __enter__(self) -> Rounding:
         return self
@@ -123,9 +124,10 @@ class Rounding:
             self._a, self._b, self._ports, self._given, self._seed, self._limits.deadline, runtimes
         )
         self._sizes = self._run.sizes()
-        self.shapes = list(islice(self._sizes, USUAL_SIZES))
+        self.shape = next(self._sizes, None)
+        self._ready = [] if self.shape is None else [self.shape]
         self.taken = runtimes.taken
-        if self.shapes:
+        if self.shape is not None:
             return None
         reason = (
             "no size of the dynamic dimensions was found that the first model runs at: "
@@ -135,8 +137,13 @@ class Rounding:
         return Finding("rounding", Verdict.UNDECIDED, reason, {"seed": self._seed})
 
     def _finding(self, unknown: str) -> Finding:
-        assert self._run is not None and self.shapes, "it is prepared"
-        return self._run.finding(chain(self.shapes, self._sizes), unknown)
+        assert self._run is not None and self.shape is not None, "it is prepared"
+        return self._run.finding(chain(self._ready, self._sizes), unknown)
+
+    def usual(self) -> list[Shapes]:
+        """Usual sizes at which the first model runs: several where it has symbols."""
+        self._ready += islice(self._sizes, max(USUAL_SIZES - len(self._ready), 0))
+        return self._ready[:USUAL_SIZES]
 
     def _timed(self, work: Callable[[], Finding | None]) -> Finding | None:
         start = time.monotonic()
