@@ -71,6 +71,8 @@ class Judge:
         seed: of simulated errors.
         deadline: ``time.monotonic()`` after which nothing more is run.
         unknown: what the interpreter does not understand of the first model; "" where nothing.
+        narrow: a type with fewer digits that the second model holds the first's weights in; what
+            it loses so is none of the first model's rounding.
     """
 
     a: Model
@@ -80,6 +82,7 @@ class Judge:
     seed: int
     deadline: float | None = None
     unknown: str = ""
+    narrow: str = ""
     # By output: the spread of a draw that was judged in full, and the output's scale in it.
     _known: dict[str, tuple[Distance, float]] = field(
         default_factory=dict[str, tuple[Distance, float]]
@@ -183,7 +186,7 @@ class Judge:
             spread[n].explains(d) for n, pairs in errors.items() for pair in pairs for d in pair
         ):
             spread = _widened(spread, self._more(self.a, values, exact))
-            both = _widened(spread, self._of_second(values))
+            both = spread if self.narrow else _widened(spread, self._of_second(values))
         self._known = self._known or {n: (spread[n], _scale(exact[n])) for n in exact}
         modes = self.runtimes.modes[-len(mine) :]
         outputs: dict[str, Any] = {}

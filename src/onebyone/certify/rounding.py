@@ -20,6 +20,7 @@ from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.drawing import KINDS, SHOWN, USUAL, WHOLE, Kind, Knowledge, distinct
 from onebyone.certify.inputs import Ports, Shapes
 from onebyone.certify.judging import Answer, Judge
+from onebyone.certify.narrowed import narrowed
 from onebyone.certify.runtimes import HEAVY, Outputs, Runtimes, SecondRefusesError
 from onebyone.certify.sizes import USUAL_SIZES, runnable
 from onebyone.dialects.protocol import (
@@ -179,7 +180,7 @@ class _Run:
     ) -> None:
         self._a, self._b, self._ports, self._given, self._seed = a, b, ports, given, seed
         self._runtimes = runtimes
-        self._judge = Judge(a, b, ports, runtimes, seed, deadline)
+        self._judge = Judge(a, b, ports, runtimes, seed, deadline, narrow=narrowed(a, b))
         self._deadline = deadline
         heavy = max(a.weight_bytes, b.weight_bytes) > HEAVY
         self._kinds = tuple(
@@ -296,8 +297,12 @@ class _Run:
         self._evidence["inputs"] = {n: f"{v.dtype}{list(v.shape)}" for n, v in values.items()}
         if self._contradiction is not None or answer.contradicts:
             self._evidence["contradicts"] = True
-        witness = Witness("input", *answer.where, answer.text)
-        return Finding("rounding", Verdict.DIFFERS, answer.text, self._evidence, witness)
+        text = answer.text
+        if self._judge.narrow:
+            self._evidence["lower_precision"] = self._judge.narrow
+            text = f"lower precision: weights in {self._judge.narrow}; {text}"
+        witness = Witness("input", *answer.where, text)
+        return Finding("rounding", Verdict.DIFFERS, text, self._evidence, witness)
 
     def _together(self) -> Finding:
         """The answer where no draw tells the models apart."""
