@@ -82,6 +82,10 @@ def real_gap(
             explained = noise_a.widened(noise_b).explains(apart)
             gaps.append((float(apart.flips), float("inf") if explained else 0.0))
             continue
+        if noise_a.flips or noise_b.flips:
+            # Numbers appear or vanish with the noise: how large they get says nothing.
+            gaps.append((apart.gap, float("inf")))
+            continue
         spread_in_b = min(noise_b.gap, _HALF * float(np.max(np.abs(real), initial=0.0)))
         gaps.append((apart.gap, SAFETY * (noise_a.gap + spread_in_b)))
     return max(gaps, key=excess, default=(0.0, 0.0))
@@ -93,13 +97,14 @@ def excess(measured: tuple[float, float]) -> float:
     return gap / bound if bound else gap and float("inf")
 
 
-def _scalars(model: Model) -> Counter[tuple[str, float]]:
-    """The scalar real constants of a model, each as often as it has it."""
-    return Counter(
+def _scalars(model: Model) -> tuple[Counter[tuple[str, float]], set[float]]:
+    """The scalar real constants of a model, each as often as it has it, and its fractions."""
+    constants = Counter(
         (c.dtype, float(np.ravel(c.real())[0]))
         for c in model.constants()
         if c.size == 1 and c.dtype.startswith(("float", "bfloat"))
     )
+    return constants, {n for n in model.numbers() if n % 1}
 
 
 class _Computed:

@@ -129,7 +129,7 @@ def simulate(
         runs: a seed for each run.
         unit: unit roundoff of every operator; that of its own dtype by default.
         constants: relative errors that named constants carry, besides.
-        scalars: relative error that every constant of one element carries.
+        scalars: relative error that every fraction carries that is a constant of its own.
         factor: how many times larger than a runtime's the errors are.
         deadline: ``time.monotonic()`` after which the runs stop.
 
@@ -145,7 +145,9 @@ def simulate(
 
         def embed(name: str, array: Array, rng: np.random.Generator = rng) -> Tensor:
             real = array.astype(np.float64)
-            error = max((constants or {}).get(name, 0.0), scalars if real.size == 1 else 0.0)
+            # A whole number (an exponent, a zero) is no rounded one.
+            rounded = scalars if real.size == 1 and np.all(real % 1 != 0) else 0.0
+            error = max((constants or {}).get(name, 0.0), rounded)
             return real * (1.0 + error * rng.uniform(-1.0, 1.0, real.shape)) if error else real
 
         outputs = model.run(ar, embedded(ar, values, 0), deadline=deadline, embed=embed)
