@@ -19,6 +19,8 @@ from onebyone.kernels.arithmetic import Array, Float64, Tensor, sum_ulps
 # Deviations of simulated runs scatter; the true error stays below eight times their maximum.
 SAFETY = 8.0
 RUNS = 3
+# A vector of factors, such as those that an image is resized by, has at most this many elements.
+_FEW = 8
 # Unit roundoff by element type.
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
@@ -117,6 +119,7 @@ def simulate(
     unit: float | None = None,
     constants: Mapping[str, float] | None = None,
     scalars: float = 0.0,
+    whole: bool = True,
     factor: float = 1.0,
     deadline: float | None = None,
 ) -> dict[str, Distance]:
@@ -129,7 +132,8 @@ def simulate(
         runs: a seed for each run.
         unit: unit roundoff of every operator; that of its own dtype by default.
         constants: relative errors that named constants carry, besides.
-        scalars: relative error that every fraction carries that is a constant of its own.
+        scalars: relative error that every scalar constant carries.
+        whole: whether whole numbers carry it, too; else small vectors that hold a fraction do.
         factor: how many times larger than a runtime's the errors are.
         deadline: ``time.monotonic()`` after which the runs stop.
 
@@ -145,9 +149,8 @@ def simulate(
 
         def embed(name: str, array: Array, rng: np.random.Generator = rng) -> Tensor:
             real = array.astype(np.float64)
-            # A whole number (an exponent, a zero) is no rounded one.
-            rounded = scalars if real.size == 1 and np.all(real % 1 != 0) else 0.0
-            error = max((constants or {}).get(name, 0.0), rounded)
+            few = real.size <= (1 if whole else _FEW) and (whole or bool(np.any(real % 1)))
+            error = max((constants or {}).get(name, 0.0), scalars if few else 0.0)
             return real * (1.0 + error * rng.uniform(-1.0, 1.0, real.shape)) if error else real
 
         outputs = model.run(ar, embedded(ar, values, 0), deadline=deadline, embed=embed)
