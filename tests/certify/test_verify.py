@@ -14,6 +14,7 @@ import pytest
 import onebyone
 from onebyone.certify.certificate import Certificate, Finding, Verdict, Witness
 from onebyone.errors import InputError
+from onebyone.kernels.arithmetic import FUNCTIONS
 from tests import zoo
 from tests.certify.models import model, weight
 from tests.mutants import KINDS, Mutant, mutants
@@ -117,6 +118,71 @@ def test_equivalent_mutants_are_proved_equivalent() -> None:
         "q = MatMul (x, wq)", "p = MatMul (x, wq) q = Add (p, bk)"
     )
     assert onebyone.verify(full, model(signature, wrong, **constants)).exit_code == 1
+
+
+SQUARE = "(float[4, 8] x) => (float[4, 8] y)"
+
+
+def test_the_runtime_overrules_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rests on an interpreter that computes something else is no proof."""
+    first = model(SQUARE, "s = Sin (x) m = MatMul (s, v) y = MatMul (m, w)",
+                  v=weight(8, 8), w=weight(8, 8, seed=1))  # fmt: skip
+    second = model(SQUARE, "s = Sin (x) m = MatMul (v, w) y = MatMul (s, m)",
+                   v=weight(8, 8), w=weight(8, 8, seed=1))  # fmt: skip
+    assert onebyone.verify(first, second).exit_code == 0
+    monkeypatch.setitem(FUNCTIONS, "Sin", np.cos)
+    certificate = onebyone.verify(first, second)
+    assert certificate.exit_code == 2
+    assert certificate["rounding"].evidence["contradicts"]
+    assert "does not describe" in certificate["field"].summary
+    # A difference that the runtime shows by itself is one all the same.
+    third = model(SQUARE, "s = Cos (x) m = MatMul (v, w) y = MatMul (s, m)",
+                  v=weight(8, 8), w=weight(8, 8, seed=1))  # fmt: skip
+    assert onebyone.verify(first, third).exit_code == 1
+
+
+def test_rounding_speaks_where_the_interpreter_cannot() -> None:
+    """A quantizer elsewhere must not switch it off."""
+    signature = "(float[4, 8] x, float[9] q) => (float[4, 8] y, float[9] z)"
+    body = "i = QuantizeLinear (q, s) z = DequantizeLinear (i, s) y = {} (x)"
+    one, other = (
+        model(signature, body.format(op), s=np.array(0.1, "f4")) for op in ("Sin", "Tanh")
+    )
+    assert onebyone.verify(one, other).exit_code == 1
+    assert onebyone.verify(one, one)["rounding"].verdict is not Verdict.DIFFERS
+
+
+@pytest.mark.parametrize("change", ["mask", "delta"])
+def test_a_constant_that_folding_changed_is_no_difference(change: str) -> None:
+    w, few = weight(32, 32), np.zeros((32, 32), "f4")
+    few[3, 4] = 0.5
+    folds = {"mask": ("Mul", 1 - few * 2), "delta": ("Add", few)}
+    op, other = folds[change]
+    first = model("(float[4, 32] x) => (float[4, 32] y)", f"m = {op} (w, d) y = MatMul (x, m)",
+                  w=w, d=other.astype("f4"))  # fmt: skip
+    folded = w * other if op == "Mul" else w + other
+    second = model("(float[4, 32] x) => (float[4, 32] y)", "y = MatMul (x, w)",
+                   w=folded.astype("f4"))  # fmt: skip
+    certificate = onebyone.verify(first, second)
+    assert certificate["weights"].verdict is Verdict.UNDECIDED
+    assert "w" in certificate["weights"].evidence["changed"]
+    assert certificate.exit_code != 1, certificate.to_json()
+
+
+def test_scalars_that_became_an_attribute_count_as_rounded() -> None:
+    """And whole numbers do not: a power of nearly two has no value at a negative number."""
+    constants = {"w": weight(32, 32), "two": np.array(2, "f4")}
+    first = model("(float[4, 32] x) => (float[4, 32] y)",
+                  "p = Pow (x, two) a = Mul (p, c) b = Mul (a, d) y = MatMul (b, w)",
+                  c=np.array(0.1, "f4"), d=np.array(0.7, "f4"), **constants)  # fmt: skip
+    alpha = float(np.float32(0.1) * np.float32(0.7))
+
+    def fused(alpha: float) -> onnx.ModelProto:
+        body = f"p = Pow (x, two) y = Gemm <alpha = {alpha}> (p, w)"
+        return model("(float[4, 32] x) => (float[4, 32] y)", body, **constants)
+
+    assert onebyone.verify(first, fused(alpha)).exit_code != 1
+    assert onebyone.verify(first, fused(alpha * 1.01)).exit_code == 1
 
 
 def test_other_inputs_or_outputs_are_a_difference() -> None:

@@ -11,6 +11,8 @@ import onnx
 import pytest
 
 from onebyone import cli
+from onebyone.certify import field, structure
+from onebyone.certify.certificate import Finding, Verdict
 from tests.certify.models import model, weight
 
 SIGNATURE = "(float[2, 3] x) => (float[2, 4] y)"
@@ -99,3 +101,50 @@ def test_bad_input_gives_three_and_one_line(
     assert errors.startswith("onebyone: ")
     assert errors.count("\n") == 1
     assert Path(one).read_bytes() == before
+
+
+def test_the_seed_is_printed_and_repeats_a_run(files: dict[str, str], run: Run) -> None:
+    _, text, _ = run(files["one"], files["same"])
+    assert text.splitlines()[-1].startswith("seed ")
+    _, text, _ = run(files["one"], files["same"], "--seed", "17")
+    assert text.splitlines()[-1] == "seed 17"
+
+
+@pytest.mark.parametrize("size", ["", "2X", "-1G", "0"])
+def test_a_size_of_memory_that_is_none_is_bad_input(
+    files: dict[str, str], size: str, run: Run
+) -> None:
+    code, _, errors = run(files["one"], files["same"], "--memory", size)
+    assert code == 3
+    assert "--memory" in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_budget_is_taken(files: dict[str, str], run: Run) -> None:
+    words = ("--seconds", "100", "--memory", "4G")
+    assert run(files["one"], files["same"], *words)[0] == 0
+
+
+def test_convert_says_what_is_not_proved_and_strict_writes_nothing(
+    files: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    target = tmp_path / "new.onnx"
+    words = ["convert", files["one"], str(target)]
+    assert cli.run([*words, "--strict", "--seed", "5", "--seconds", "60"]) == 0
+    assert "seed 5" in capsys.readouterr().out
+    target.unlink()
+    for layer in (structure, field):
+        answer = Finding(layer.__name__.split(".")[-1], Verdict.UNDECIDED, "not known")
+        monkeypatch.setattr(layer, "check", lambda *_, answer=answer, **__: answer)
+    assert cli.run([*words, "--strict"]) == 1
+    output, errors = capsys.readouterr()
+    assert "not proved" in errors
+    assert "not known" in output
+    assert not target.exists()
+    assert cli.run(words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "written, not proved"
+    assert target.exists()
+    assert cli.run([*words, "--strict", "--no-check"]) == 1

@@ -76,22 +76,25 @@ def _fill(value: float) -> Rule:
 
 
 def _ties(rng: Generator, c: Context) -> Array:
-    return rng.integers(-2, 3, c.size)
+    """Few numbers, half of them halves, which rounding takes either way."""
+    return rng.integers(-5, 6, c.size) / 2
 
 
 def _constants(rng: Generator, c: Context) -> Array:
     """The models' numbers and what lies next to them, in the input's own precision."""
     # A "to the end" of a slice, or the number behind a mask, is nothing that data comes near to.
     pool = c.pool[c.pool <= _LARGE]
-    near = np.concatenate([pool, -pool, [0.0]])
-    near = np.concatenate([near, near + 1, near - 1, near + 0.5, near - 0.5])
+    itself = np.concatenate([pool, -pool, [0.0]])
+    near = np.concatenate([itself, itself + 1, itself - 1, itself + 0.5, itself - 0.5])
     exact = np.unique(near.astype(c.dtype))
     away = exact[exact != 0]
     around = [np.nextafter(away, exact.dtype.type(s)) for s in (-np.inf, np.inf)]
     beside_zero = np.array([_least(c.dtype), -_least(c.dtype)]).astype(c.dtype)
     every = np.concatenate([exact, *around, beside_zero]).astype(np.float64)
     # The sign of a zero is no matter of real numbers.
-    return _dealt(every[np.isfinite(every)] + 0.0, c)
+    beside = _dealt(every[np.isfinite(every)] + 0.0, c)
+    known = _dealt(np.unique(itself.astype(c.dtype).astype(np.float64)) + 0.0, c)
+    return np.where(rng.integers(0, 2, c.size) == 0, known, beside)
 
 
 def _dealt(numbers: Array, c: Context) -> Array:
@@ -140,6 +143,18 @@ def _near_constants(rng: Generator, c: Context, reach: int, signed: bool) -> Arr
     if not near.size:
         return wide
     return np.where(rng.integers(0, 2, c.size) == 0, wide, _dealt(near, c))
+
+
+def _numbers(rng: Generator, c: Context) -> Array:
+    """The models' whole numbers ± 1, one after the other."""
+    low, high = _limits(c)
+    if c.bound is not None:
+        low, high = 0, min(high, c.bound - 1)
+    whole = np.array([*c.pool[c.pool < 2.0**62], *c.axes]).astype(np.int64)
+    near = np.concatenate([whole, -whole, [0]])
+    near = np.unique(np.concatenate([near - 1, near, near + 1]))
+    near = near[(near >= low) & (near <= high)]
+    return _dealt(near, c) if near.size else _index(rng, c)
 
 
 def _reaching(reach: int, *, signed: bool = False, below: bool = True) -> Rule:
@@ -198,23 +213,29 @@ USUAL = Kind("usual", _NORMAL, (_index, _fill(1), _fill(0), _FEW, _parts))
 # A mistake behind a mask may be a division of nothing by nothing, whose result no error bound can
 # judge; with nothing hidden it shows.
 SHOWN = Kind("nothing hidden", _NORMAL, (_shown, *USUAL.integers), _fill(1))
-WHOLE = Kind("whole range", _NORMAL, _WIDE)
+WHOLE = Kind("whole range", _NORMAL, _WIDE, extreme=True)
 KINDS: tuple[Kind, ...] = (
     USUAL,
     SHOWN,
     WHOLE,
     # Kernels of one runtime, too, take such an index or do not.
-    Kind("from the end", _NORMAL, _FROM_THE_END, lenient=True),
+    Kind("from the end", _NORMAL, _FROM_THE_END, lenient=True, extreme=True),
     *(
-        Kind("the models' constants", _constants, (_reaching(1 << 14), *_WIDE[2:]), turn=turn)
+        Kind(
+            "the models' constants",
+            _constants,
+            (_numbers, _reaching(1 << 14), *_WIDE[2:]),
+            turn=turn,
+            extreme=True,
+        )
         for turn in range(_TURNS)
     ),
     Kind("ties", _ties, (_reaching(3), *_WIDE[2:]), _fill(0)),
     Kind("zeros", _fill(0), (_fill(0), *_WIDE[3:]), _fill(0)),
     Kind("large", _one_sided(256.0), _WIDE[1:], extreme=True),
     Kind("large negative", _one_sided(-256.0), _WIDE[2:], extreme=True),
-    Kind("small", _small(2.0**-10), (_parts, *_WIDE[3:])),
-    Kind("tiny", _small(2.0**-16), (_parts, *_WIDE[3:])),
+    Kind("small", _small(2.0**-10), (_parts, *_WIDE[3:]), extreme=True),
+    Kind("tiny", _small(2.0**-16), (_parts, *_WIDE[3:]), extreme=True),
     Kind("other defaults", _NORMAL, USUAL.integers, default="f"),
     Kind("other whole defaults", _NORMAL, USUAL.integers, default="i"),
 )

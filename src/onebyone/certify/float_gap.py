@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from onebyone.certify.inputs import Ports, renamed, truth
-from onebyone.certify.noise import SAFETY, UNITS, deviation, distance, simulate
+from onebyone.certify.noise import SAFETY, UNITS, Distance, deviation, distance, simulate
 from onebyone.dialects.protocol import Constant, Model, Step
 from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.errors import ExecutionError
 
 # A scalar constant that was rounded to float32, and perhaps computed from such a one.
 _ROUNDED = 4 * UNITS["float32"]
@@ -65,12 +66,29 @@ def real_gap(
         scalars = 4 * max(UNITS["float32"], *(UNITS.get(name, 0.0) for name in types))
         # Attributes of a file have float32, also where its tensors have more.
         unit = UNITS["float32"] if "float64" in types else unit
-    spread_a = simulate(
-        a, values, x, unit=None if computed.found else unit, scalars=scalars, deadline=deadline
-    )
-    spread_b = simulate(
-        b, theirs, y, unit=unit, scalars=scalars, constants=folded, deadline=deadline
-    )
+
+    def spread(whole: bool) -> tuple[dict[str, Distance], dict[str, Distance]]:
+        own = None if computed.found else unit
+        return (
+            simulate(a, values, x, unit=own, scalars=scalars, whole=whole, deadline=deadline),
+            simulate(
+                b, theirs, y, unit=unit, scalars=scalars, whole=whole, constants=folded,
+                deadline=deadline,
+            ),
+        )  # fmt: skip
+
+    spread_a, spread_b = spread(True)
+    if scalars:
+        # A power of nearly two has no value at a negative number: then only fractions are rounded.
+        try:
+            fractions = spread(False)
+        except ExecutionError:
+            # A factor that was changed gives another size.
+            return 0.0, 0.0
+        spread_a, spread_b = (
+            {n: _larger(one[n], other[n]) for n in one}
+            for one, other in zip((spread_a, spread_b), fractions, strict=True)
+        )
     gaps: list[tuple[float, float]] = []
     for p, q in ports.outputs:
         real = x[p.name]
@@ -81,6 +99,10 @@ def real_gap(
             # Another integer, or a number where the other has none: the noise must flip it, too.
             explained = noise_a.widened(noise_b).explains(apart)
             gaps.append((float(apart.flips), float("inf") if explained else 0.0))
+            continue
+        if noise_a.flips or noise_b.flips:
+            # Numbers appear or vanish with the noise: how large they get says nothing.
+            gaps.append((apart.gap, float("inf")))
             continue
         spread_in_b = min(noise_b.gap, _HALF * float(np.max(np.abs(real), initial=0.0)))
         gaps.append((apart.gap, SAFETY * (noise_a.gap + spread_in_b)))
@@ -93,13 +115,21 @@ def excess(measured: tuple[float, float]) -> float:
     return gap / bound if bound else gap and float("inf")
 
 
-def _scalars(model: Model) -> Counter[tuple[str, float]]:
-    """The scalar real constants of a model, each as often as it has it."""
-    return Counter(
+def _larger(one: Distance, other: Distance) -> Distance:
+    """The larger of two spreads; one with numbers that vanished counts if the other has none."""
+    if one.flips != other.flips:
+        return min(one, other, key=lambda spread: spread.flips)
+    return one.widened(other)
+
+
+def _scalars(model: Model) -> tuple[Counter[tuple[str, float]], set[float]]:
+    """The scalar real constants of a model, each as often as it has it, and its fractions."""
+    constants = Counter(
         (c.dtype, float(np.ravel(c.real())[0]))
         for c in model.constants()
         if c.size == 1 and c.dtype.startswith(("float", "bfloat"))
     )
+    return constants, {n for n in model.numbers() if n % 1}
 
 
 class _Computed:

@@ -71,6 +71,8 @@ class Judge:
         seed: of simulated errors.
         deadline: ``time.monotonic()`` after which nothing more is run.
         unknown: what the interpreter does not understand of the first model; "" where nothing.
+        narrow: a type with fewer digits that the second model holds the first's weights in; what
+            it loses so is none of the first model's rounding.
     """
 
     a: Model
@@ -80,6 +82,7 @@ class Judge:
     seed: int
     deadline: float | None = None
     unknown: str = ""
+    narrow: str = ""
     # By output: the spread of a draw that was judged in full, and the output's scale in it.
     _known: dict[str, tuple[Distance, float]] = field(
         default_factory=dict[str, tuple[Distance, float]]
@@ -183,7 +186,7 @@ class Judge:
             spread[n].explains(d) for n, pairs in errors.items() for pair in pairs for d in pair
         ):
             spread = _widened(spread, self._more(self.a, values, exact))
-            both = _widened(spread, self._of_second(values))
+            both = spread if self.narrow else _widened(spread, self._of_second(values))
         self._known = self._known or {n: (spread[n], _scale(exact[n])) for n in exact}
         modes = self.runtimes.modes[-len(mine) :]
         outputs: dict[str, Any] = {}
@@ -251,17 +254,19 @@ class Judge:
         return {p.name: spreads[q.name] for p, q in self.ports.outputs}
 
     def _overflows(self, values: Mapping[str, Array]) -> bool:
-        """Whether a value of either model comes near the largest number of its types."""
+        """Whether a value of either model comes near the ends of its types' range."""
         types = {p.dtype for pair in (*self.ports.inputs, *self.ports.outputs) for p in pair}
         types |= {c.dtype for model in (self.a, self.b) for c in model.constants()}
-        largest = min((_largest(name) for name in types if name in UNITS), default=np.inf)
+        infos = [ml_dtypes.finfo(name) for name in types if name in UNITS]
+        largest = min((float(info.max) for info in infos), default=np.inf)
+        least = max((float(info.tiny) for info in infos), default=0.0)
         peak = _Peak()
         try:
             truth(self.a, values, deadline=self.deadline, observe=peak)
             truth(self.b, renamed(values, self.ports), deadline=self.deadline, observe=peak)
         except (UnsupportedError, ExecutionError):
             return True
-        return peak.value > largest / _HEADROOM
+        return peak.value > largest / _HEADROOM or peak.least < least * _HEADROOM
 
     # Without it.
 
@@ -314,7 +319,7 @@ class _Peak:
     """Watches a float64 run for the largest value, infinities that were computed included."""
 
     def __init__(self) -> None:
-        self.value = 0.0
+        self.value, self.least = 0.0, np.inf
         self._infinite: set[str] = set()
 
     def __call__(self, step: Step, results: list[Tensor | None]) -> None:
@@ -322,7 +327,9 @@ class _Peak:
             if not isinstance(result, np.ndarray) or result.dtype.kind != "f":
                 continue
             finite = np.isfinite(result)
-            self.value = max(self.value, float(np.max(np.abs(result), initial=0.0, where=finite)))
+            size = np.abs(result)
+            self.value = max(self.value, float(np.max(size, initial=0.0, where=finite)))
+            self.least = min(self.least, float(np.min(size, initial=np.inf, where=size > 0)))
             if np.isinf(result).any():
                 made = step.op.lower() in _INFINITE or not self._infinite.isdisjoint(step.inputs)
                 self._infinite.add(name)
@@ -351,10 +358,6 @@ def _scale(x: Array) -> float:
         return 0.0
     real = x.astype(np.float64)
     return float(np.max(np.abs(real), initial=0.0, where=np.isfinite(real)))
-
-
-def _largest(dtype: str) -> float:
-    return float(ml_dtypes.finfo(dtype).max)
 
 
 def _much(apart: Distance) -> str:

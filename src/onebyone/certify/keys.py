@@ -7,6 +7,7 @@ differences of running sums.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -27,14 +28,17 @@ class Keyed:
 
     Attributes:
         constant: the constant.
-        key: the sum of its elements' hashes, modulo 2**64.
         used: whether a constant of the other model was found in it.
     """
 
     constant: Constant
-    key: int
     used: bool = False
     _lines: list[Array] | None = field(default=None, repr=False)
+
+    @cached_property
+    def key(self) -> int:
+        """The sum of its elements' hashes, modulo 2**64; takes a look at each."""
+        return _key(self.constant.read())
 
     @property
     def name(self) -> str:
@@ -42,9 +46,9 @@ class Keyed:
         return self.constant.name
 
     @property
-    def signature(self) -> tuple[str, int, int]:
-        """Element type, number of elements and key: equal for constants that are moved copies."""
-        return self.constant.dtype, self.constant.size, self.key
+    def kind(self) -> tuple[str, int]:
+        """Element type and number of elements: what moved copies have in common, without a look."""
+        return self.constant.dtype, self.constant.size
 
     @property
     def is_real(self) -> bool:
@@ -65,11 +69,6 @@ class Keyed:
                 rows = hashed.sum(axis=others, dtype=np.uint64)
                 self._lines.append(np.concatenate([np.zeros(1, np.uint64), rows.cumsum()]))
         return self._lines
-
-
-def keyed(constant: Constant) -> Keyed:
-    """A constant with its key; reads its data."""
-    return Keyed(constant, _key(constant.read()))
 
 
 def _key(bits: Array) -> int:

@@ -82,20 +82,22 @@ class Near:
         return self.move.apply(source[self.slices]).reshape(-1)[self.index]
 
 
-def find(source: Array, target: Array) -> Move | None:
+def find(source: Array, target: Array, *, deep: bool = True) -> Move | None:
     """The move that takes ``source`` to ``target``, bit for bit, if there is one.
 
     Args:
         source: bits of the elements as unsigned integers, of any shape.
         target: the same, of any shape.
+        deep: whether axes are cut in ways that no shape shows, too.
     """
     if source.dtype.kind in "OUSc":
         same = source.shape == target.shape and bool(np.all(source == target))
         return Move(source.shape, tuple(range(source.ndim)), False) if same else None
     flat = target.reshape(-1)
-    for move, moved, places in chain(_tries(source, target), _tries(source, target, deep=True)):
+    hidden = _tries(source, target, deep=True) if deep else ()
+    for move, moved, places in chain(_tries(source, target), hidden):
         if np.array_equal(moved[places], flat[places]) and np.array_equal(
-            moved.array.reshape(-1), flat
+            moved.array, flat.reshape(moved.array.shape)
         ):
             return move
     return None

@@ -19,6 +19,8 @@ from onebyone.kernels.arithmetic import Array, Float64, Tensor, sum_ulps
 # Deviations of simulated runs scatter; the true error stays below eight times their maximum.
 SAFETY = 8.0
 RUNS = 3
+# A vector of factors, such as those that an image is resized by, has at most this many elements.
+_FEW = 8
 # Unit roundoff by element type.
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
@@ -85,15 +87,26 @@ class Noisy(Float64):
         self, noise: np.random.Generator, unit: float | None = None, factor: float = 1.0
     ) -> None:
         super().__init__(noise, unit)
-        self._factor = factor
+        self._draws, self._given, self._factor = noise, unit, factor
 
     def _err(self, out: Array, magnitude: Array, ulps: float = 1.0) -> Array:
-        return super()._err(out, magnitude, ulps * self._factor)
+        unit = self.unit if self._given is None else self._given
+        if not unit:
+            return out
+        # Seven digits of a random number are enough.
+        draw = self._draws.random(np.shape(out), np.float32)
+        draw -= np.float32(0.5)
+        erring = magnitude * draw
+        erring *= 2.0 * unit * ulps * self._factor
+        erring += out
+        finite = np.isfinite(out)
+        # An infinity is exact: a mask of them hides the same elements in every run.
+        return erring if finite.all() else np.where(finite, erring, out)
 
     def matmul(self, a: Tensor, b: Tensor) -> Array:
         out = np.matmul(a, b)
-        rows = np.linalg.norm(a, axis=-1, keepdims=True)
-        columns = np.linalg.norm(b, axis=-2, keepdims=True)
+        rows = np.sqrt(np.einsum("...ij,...ij->...i", a, a))[..., None]
+        columns = np.sqrt(np.einsum("...ij,...ij->...j", b, b))[..., None, :]
         return self._err(out, rows * columns, sum_ulps(a.shape[-1]))
 
 
@@ -106,6 +119,7 @@ def simulate(
     unit: float | None = None,
     constants: Mapping[str, float] | None = None,
     scalars: float = 0.0,
+    whole: bool = True,
     factor: float = 1.0,
     deadline: float | None = None,
 ) -> dict[str, Distance]:
@@ -118,7 +132,8 @@ def simulate(
         runs: a seed for each run.
         unit: unit roundoff of every operator; that of its own dtype by default.
         constants: relative errors that named constants carry, besides.
-        scalars: relative error that every constant of one element carries.
+        scalars: relative error that every scalar constant carries.
+        whole: whether whole numbers carry it, too; else small vectors that hold a fraction do.
         factor: how many times larger than a runtime's the errors are.
         deadline: ``time.monotonic()`` after which the runs stop.
 
@@ -134,7 +149,8 @@ def simulate(
 
         def embed(name: str, array: Array, rng: np.random.Generator = rng) -> Tensor:
             real = array.astype(np.float64)
-            error = max((constants or {}).get(name, 0.0), scalars if real.size == 1 else 0.0)
+            few = real.size <= (1 if whole else _FEW) and (whole or bool(np.any(real % 1)))
+            error = max((constants or {}).get(name, 0.0), scalars if few else 0.0)
             return real * (1.0 + error * rng.uniform(-1.0, 1.0, real.shape)) if error else real
 
         outputs = model.run(ar, embedded(ar, values, 0), deadline=deadline, embed=embed)

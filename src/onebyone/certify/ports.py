@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
+import numpy as np
+
 from onebyone.dialects.protocol import Model, Port
 from onebyone.errors import InputError
 from onebyone.kernels.arithmetic import Array
+
+_REAL = ("float", "bfloat")
 
 
 class SignatureError(Exception):
@@ -38,7 +43,7 @@ class Ports:
     outputs: tuple[tuple[Port, Port], ...]
 
 
-def pair(a: Model, b: Model) -> Ports:
+def pair(a: Model, b: Model, *, widths: bool = False) -> Ports:
     """Pair inputs and outputs.
 
     Two files go by name, or by position where the names differ. Callers of a program tell its
@@ -48,6 +53,11 @@ def pair(a: Model, b: Model) -> Ports:
     Buffers that a program changes are inputs and outputs of it, as well. A file keeps nothing
     between two runs: against one, the program's buffers are as stored, and what it leaves in
     them is not compared.
+
+    Args:
+        a: the first model.
+        b: the second model.
+        widths: whether real types of other widths go together, too.
 
     Raises:
         SignatureError: number, type or shape of a port differs.
@@ -59,8 +69,8 @@ def pair(a: Model, b: Model) -> Ports:
     )
     needed, defaults = _needed(*inputs)
     return Ports(
-        (*_pair(*needed, "input", a.positional and b.positional), *defaults),
-        _pair(outputs[0], outputs[1], "output", a.positional or b.positional),
+        (*_pair(*needed, "input", a.positional and b.positional, widths), *defaults),
+        _pair(outputs[0], outputs[1], "output", a.positional or b.positional, widths),
     )
 
 
@@ -87,7 +97,7 @@ def _needed(
 
 
 def _pair(
-    first: tuple[Port, ...], second: tuple[Port, ...], what: str, by_position: bool
+    first: tuple[Port, ...], second: tuple[Port, ...], what: str, by_position: bool, widths: bool
 ) -> tuple[tuple[Port, Port], ...]:
     if len(first) != len(second):
         raise SignatureError(f"{len(first)} {what}s in the first, {len(second)} in the second")
@@ -97,7 +107,8 @@ def _pair(
     else:
         pairs = tuple(zip(first, second, strict=True))
     for p, q in pairs:
-        if "unknown" not in (p.dtype, q.dtype) and p.dtype != q.dtype:
+        wide = widths and all(t.startswith(_REAL) for t in (p.dtype, q.dtype))
+        if "unknown" not in (p.dtype, q.dtype) and p.dtype != q.dtype and not wide:
             raise SignatureError(
                 f"{what} {p.name} is {p.dtype} in the first, {q.dtype} in the second"
             )
@@ -119,8 +130,15 @@ def _text(port: Port) -> str:
 
 
 def renamed(values: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
-    """Inputs of the first model under the names of the second."""
-    return {q.name: values[p.name] for p, q in ports.inputs if p.name in values}
+    """Inputs of the first model under the names of the second, real ones in its types."""
+    renamed: dict[str, Any] = {}
+    for p, q in ports.inputs:
+        if p.name in values:
+            value = values[p.name]
+            if p.dtype != q.dtype and q.dtype.startswith(_REAL):
+                value = value.astype(np.dtype(getattr(ml_dtypes, q.dtype, q.dtype)))
+            renamed[q.name] = value
+    return renamed
 
 
 def check_given(given: Mapping[str, Array], model: Model) -> None:

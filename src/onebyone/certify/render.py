@@ -31,7 +31,9 @@ def show(certificate: Certificate, console: Console) -> None:
         )
         console.print(line, no_wrap=cut, overflow="ellipsis" if cut else "fold", soft_wrap=not cut)
     verdict = certificate.verdict
-    console.print(Text(_VERDICTS[verdict], _STYLES[verdict]))
+    lower = [x.evidence.get("lower_precision") for x in certificate.layers]
+    named = "".join(f": lower precision, weights in {name}" for name in lower if name)
+    console.print(Text(_VERDICTS[verdict] + named, _STYLES[verdict]))
     witness = certificate.witness
     if witness is not None:
         first, second = printable(witness.first), printable(witness.second)

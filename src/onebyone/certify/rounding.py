@@ -20,7 +20,8 @@ from onebyone.certify.certificate import Finding, Verdict, Witness
 from onebyone.certify.drawing import KINDS, SHOWN, USUAL, WHOLE, Kind, Knowledge, distinct
 from onebyone.certify.inputs import Ports, Shapes
 from onebyone.certify.judging import Answer, Judge
-from onebyone.certify.runtimes import Outputs, Runtimes, SecondRefusesError
+from onebyone.certify.narrowed import narrowed
+from onebyone.certify.runtimes import HEAVY, Outputs, Runtimes, SecondRefusesError
 from onebyone.certify.sizes import USUAL_SIZES, runnable
 from onebyone.dialects.protocol import (
     Limits,
@@ -37,6 +38,8 @@ _FEW = (USUAL, WHOLE)
 _ONE = (USUAL,)
 # Seconds of float64 truth for draws after the first; without it they are compared directly first.
 _TRUTH = 2.0
+# Draws for heavy models, whose comparisons see many elements at once.
+_HEAVY_KINDS = ("usual", "nothing hidden", "whole range", "the models' constants")
 
 
 def check(
@@ -177,8 +180,12 @@ class _Run:
     ) -> None:
         self._a, self._b, self._ports, self._given, self._seed = a, b, ports, given, seed
         self._runtimes = runtimes
-        self._judge = Judge(a, b, ports, runtimes, seed, deadline)
+        self._judge = Judge(a, b, ports, runtimes, seed, deadline, narrow=narrowed(a, b))
         self._deadline = deadline
+        heavy = max(a.weight_bytes, b.weight_bytes) > HEAVY
+        self._kinds = tuple(
+            k for k in KINDS if not heavy or (k.name in _HEAVY_KINDS and not k.turn)
+        )
         self._known = Knowledge.of(a, b)
         # Sizes -> the usual draw there, with what the first model makes of it.
         self._first: dict[Any, tuple[Mapping[str, Array], list[Outputs]] | None] = {}
@@ -198,7 +205,7 @@ class _Run:
         try:
             for shape in sizes:
                 few = _FEW if found < USUAL_SIZES else _ONE
-                said = self._at(shape, few if found else KINDS)
+                said = self._at(shape, few if found else self._kinds)
                 if said is not None:
                     return said
                 found += 1
@@ -256,8 +263,7 @@ class _Run:
             start = time.monotonic()
             full = self._first_time(kind) or (kinds is not _ONE and self._truths < _TRUTH)
             answer = self._judge.judge(kind, values, mine, theirs, full=full)
-            if self._judged:
-                self._truths += time.monotonic() - start
+            self._truths += time.monotonic() - start
             self._judged.append(answer)
             self._evidence["draws"].append([sizes, kind.name])
             if answer.verdict is Verdict.DIFFERS:
@@ -291,8 +297,12 @@ class _Run:
         self._evidence["inputs"] = {n: f"{v.dtype}{list(v.shape)}" for n, v in values.items()}
         if self._contradiction is not None or answer.contradicts:
             self._evidence["contradicts"] = True
-        witness = Witness("input", *answer.where, answer.text)
-        return Finding("rounding", Verdict.DIFFERS, answer.text, self._evidence, witness)
+        text = answer.text
+        if self._judge.narrow:
+            self._evidence["lower_precision"] = self._judge.narrow
+            text = f"lower precision: weights in {self._judge.narrow}; {text}"
+        witness = Witness("input", *answer.where, text)
+        return Finding("rounding", Verdict.DIFFERS, text, self._evidence, witness)
 
     def _together(self) -> Finding:
         """The answer where no draw tells the models apart."""

@@ -18,6 +18,8 @@ from onebyone.dialects.protocol import (
 )
 from onebyone.kernels.arithmetic import Array
 
+# Models with more bytes of weights are loaded in one mode, the one that they are used in.
+HEAVY = 10**8
 # The outputs of one run, by name.
 Outputs = dict[str, Array]
 
@@ -50,16 +52,15 @@ class Runtimes:
 
     def __init__(self, a: Model, b: Model, ports: Ports, stack: ExitStack, limits: Limits) -> None:
         self._ports = ports
-        places = _modes(a, b)
+        heavy = max(a.weight_bytes, b.weight_bytes) > HEAVY
+        places = _modes(a, b)[-1 if heavy else 0 :]
         self.modes = [name for name, _, _ in places]
         self.refusal = "it was given no inputs"
         self.taken = 0
         self.too_large = False
-        loaded = _load(a, stack, limits)
-        self._first = [loaded[i] for _, i, _ in places]
+        self._first = _load(a, [i for _, i, _ in places], stack, limits)
         try:
-            loaded = _load(b, stack, limits)
-            self._second = [loaded[j] for _, _, j in places]
+            self._second = _load(b, [j for _, _, j in places], stack, limits)
         except RuntimeRefusesError as error:
             raise SecondRefusesError(
                 f"{a.runtime} loads the first model and {b.runtime} refuses the second: {error}"
@@ -105,12 +106,14 @@ def _run(sessions: Sequence[Session], values: Mapping[str, Array]) -> list[Outpu
     return [done[id(session)] for session in sessions]
 
 
-def _load(model: Model, stack: ExitStack, limits: Limits) -> list[Session]:
-    sessions: list[Session] = []
-    for mode in model.modes:
-        sessions.append(model.session(mode, limits))
-        stack.callback(sessions[-1].close)
-    return sessions
+def _load(model: Model, modes: Sequence[int], stack: ExitStack, limits: Limits) -> list[Session]:
+    """A session for each of these modes; the same one where a mode comes again."""
+    sessions: dict[int, Session] = {}
+    for mode in modes:
+        if mode not in sessions:
+            sessions[mode] = model.session(model.modes[mode], limits)
+            stack.callback(sessions[mode].close)
+    return [sessions[mode] for mode in modes]
 
 
 def _modes(a: Model, b: Model) -> list[tuple[str, int, int]]:

@@ -16,6 +16,7 @@ from onebyone.certify import field, rounding, structure, weights
 from onebyone.certify.budget import machine_memory, memory_limit, within
 from onebyone.certify.certificate import Certificate, Finding, Verdict, Witness
 from onebyone.certify.inputs import Ports, SignatureError, check_given, pair
+from onebyone.certify.narrowed import narrowed
 from onebyone.dialects.protocol import Model
 from onebyone.dialects.registry import opened
 from onebyone.errors import InputError
@@ -127,7 +128,7 @@ class _Run:
         try:
             ports = pair(a, b)
         except SignatureError as error:
-            return (*head, *_unlike(str(error)))
+            return (*head, *self._unlike(str(error)))
         if largest is not None and a.weight_bytes > largest:
             return (*head, *_too_large(largest))
         with rounding.Rounding(
@@ -174,6 +175,24 @@ class _Run:
         if early is ready:
             errors = self._layer("rounding", lambda deadline: measured.finding(why))
         return _reconciled(values, errors, (a, b)), errors
+
+    def _unlike(self, why: str) -> tuple[Finding, Finding]:
+        """Other inputs or outputs: a difference, and where only their precision is, how large."""
+        a, b = self.first, self.second
+        values, errors = _unlike(why)
+        if not narrowed(a, b):
+            return values, errors
+        try:
+            ports = pair(a, b, widths=True)
+        except SignatureError:
+            return values, errors
+        with rounding.Rounding(
+            a, b, ports, self.given, seed=self.seed, deadline=self.deadline, memory=self.memory
+        ) as measured:
+            found = self._layer(
+                "rounding", lambda deadline: measured.prepare() or measured.finding()
+            )
+        return values, found if found.verdict is Verdict.DIFFERS else errors
 
     def _layer(self, name: str, work: Callable[[float], Finding], part: float = 1.0) -> Finding:
         """A layer's answer; whatever stops it stops no other layer.

@@ -20,7 +20,7 @@ import numpy as np
 
 from onebyone.certify import moves
 from onebyone.certify.certificate import Finding, Verdict
-from onebyone.certify.keys import WORD, Keyed, keyed
+from onebyone.certify.keys import WORD, Keyed
 from onebyone.certify.noise import UNITS
 from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array
@@ -67,15 +67,19 @@ def check(a: Model, b: Model) -> Weights:
     start = time.monotonic()
     # An exporter computes with weights (a folded batch norm): most elements may stay as they are.
     across = a.positional != b.positional
-    first = [keyed(c) for c in a.constants()]
-    second = [keyed(c) for c in b.constants()]
-    index: dict[tuple[str, int, int], list[Keyed]] = defaultdict(list)
+    first = [Keyed(c) for c in a.constants()]
+    second = [Keyed(c) for c in b.constants()]
+    named = {item.name: item for item in first}
+    kinds: dict[tuple[str, int], list[Keyed]] = defaultdict(list)
     for item in first:
-        index[item.signature].append(item)
+        kinds[item.kind].append(item)
     origins: dict[str, Origin] = {}
     missing: list[Keyed] = []
     for item in second:
-        origin = _whole(item, index.get(item.signature, []))
+        origin = _namesake(item, named.get(item.name))
+        if origin is None:
+            alike = [other for other in kinds.get(item.kind, []) if other.key == item.key]
+            origin = _whole(item, alike)
         if origin is None:
             missing.append(item)
         else:
@@ -135,6 +139,19 @@ def _layer(origins: Sequence[Origin], first: Sequence[Keyed], seconds: float) ->
 
 def _what(item: Keyed) -> str:
     return f"{item.constant.dtype}{list(item.constant.shape)}"
+
+
+def _namesake(item: Keyed, other: Keyed | None) -> Origin | None:
+    """``item`` as the constant of the same name: most are, and this takes no key."""
+    if other is None or not item.is_real or not item.constant.size:
+        return None
+    if item.kind != other.kind:
+        return None
+    move = moves.find(other.bits(), item.bits(), deep=False)
+    if move is None:
+        return None
+    other.used = True
+    return Origin(item.name, move.kind, move.text(other.name))
 
 
 def _whole(item: Keyed, candidates: Sequence[Keyed]) -> Origin | None:
