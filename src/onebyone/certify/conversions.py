@@ -47,6 +47,7 @@ class Types(Order):
         if narrow is None and not rounds(source, target):
             return replace(e, made=Rounded(source))
         self.used.add(f"rounding to {target}")
+        self.expose(e)
         out = self.hashed(f"rounding to {target}", np.abs(e.residue)) * np.sign(e.residue)
         return self.made_of_hash(out, e.height, made=Rounded(target))
 

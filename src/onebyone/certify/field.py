@@ -37,7 +37,13 @@ _LEAST, _MOST = 2, 6
 # Numbers whose roots a prime may be asked to have.
 _ROOTS = 6
 # What a proof may assume, from nothing to most. Where a set suffices, it is told.
-_LEEWAYS = (Leeway(), Leeway(hidden=True, rounded=True), Leeway(True, True, True))
+_LEEWAYS = (
+    Leeway(),
+    Leeway(rounded=True),
+    Leeway(rounded=True, scales=True),
+    Leeway(rounded=True, hidden=True),
+    Leeway(rounded=True, scales=True, hidden=True),
+)
 
 
 @dataclass
@@ -200,26 +206,26 @@ def _is_dynamic(c: _Comparison) -> bool:
 def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismatch | None]:
     """Both runs; where they part, with more leeway, and with constants that one model computes."""
     traces = c.run(point)
-    mismatch = find_mismatch(c.ports, *traces)
+    mismatch = _parting(c, traces)
     if mismatch is None:
         return traces, None
     before, first = (c.leeway, c.folds, c.roots), (traces, mismatch)
     if not c.folds.values and (folds := _folds(c, point)).values:
         c.folds = folds
         traces = c.run(point)
-        mismatch = find_mismatch(c.ports, *traces)
+        mismatch = _parting(c, traces)
     for leeway in _LEEWAYS[_LEEWAYS.index(c.leeway) + 1 :]:
         if mismatch is None:
             break
         c.leeway = leeway
         traces = c.run(point)
-        mismatch = find_mismatch(c.ports, *traces)
+        mismatch = _parting(c, traces)
         roots = frozenset[int]().union(*(t.ar.roots for t in traces))
         if mismatch is not None and leeway.rounded and 0 < len(roots) <= _ROOTS:
             # A root of one may be the square of a root of the other.
             c.roots = roots
             traces = c.run(c.moved(point, next(c.primes())))
-            mismatch = find_mismatch(c.ports, *traces)
+            mismatch = _parting(c, traces)
     if mismatch is None:
         return traces, None
     c.leeway, c.folds, c.roots = before
@@ -227,11 +233,22 @@ def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismat
 
 
 def _chance(run: Trace) -> float:
-    """That an output of this height agrees although it differs."""
+    """That an output agrees although it differs."""
     elements = [v for v in run.outputs.values() if isinstance(v, Element)]
-    return max(
-        (run.ar.test(e.height.plus(e.height)) + e.height.risk for e in elements), default=0.0
-    )
+    return max((run.ar.chance(e.height) for e in elements), default=0.0)
+
+
+def _parting(c: _Comparison, traces: tuple[Trace, Trace]) -> Mismatch | None:
+    """Where two runs part; a number that stands for infinity must have hidden scores alone."""
+    mismatch = find_mismatch(c.ports, *traces)
+    if mismatch is not None or not c.leeway.hidden:
+        return mismatch
+    for run in traces:
+        run.ar.expose(*(v for v in run.outputs.values() if isinstance(v, Element)))
+    if not any(run.ar.exposed for run in traces):
+        return None
+    name = c.ports.outputs[0][0].name
+    return Mismatch(f"{name} sees infinities", name, (), 0, 0, traces[0].ar.prime)
 
 
 def _folds(c: _Comparison, point: Point) -> folded.Folds:
@@ -267,6 +284,11 @@ def _equal(c: _Comparison, sets: Sequence[_Set]) -> Finding:
     assumed = _assumed(c, sets)
     evidence |= {"elements": elements, "collision_bound": chance, "assumed": assumed,
                  "computed_constants": {n: v.text for n, v in c.folds.values.items()}}  # fmt: skip
+    conditions = sorted(set[str]().union(*(t.ar.conditions for s in sets for t in s.traces)))
+    if conditions:
+        text = f"equal modulo {len(evidence['primes'])} primes, if {' and '.join(conditions)}"
+        evidence["conditions"] = conditions
+        return Finding("field", Verdict.UNDECIDED, text, evidence)
     if c.fixed:
         text = "equal for the integers tried, and their values decide sizes or what is computed"
         return Finding("field", Verdict.UNDECIDED, text, evidence)
@@ -287,13 +309,11 @@ def _equal(c: _Comparison, sets: Sequence[_Set]) -> Finding:
 
 def _assumed(c: _Comparison, sets: Sequence[_Set]) -> list[str]:
     """What equal residues take for granted."""
-    assumed = sorted(set[str]().union(*(t.ar.assumed for s in sets for t in s.traces)))
+    assumed: list[str] = []
     hidden = set[str]().union(*(t.ar.hidden for s in sets for t in s.traces))
     if len(hidden) > 1:
         numbers = " and ".join(sorted(hidden))
-        assumed.append(
-            f"{numbers} hide scores alike, and no row of an attention mask is masked completely"
-        )
+        assumed.append(f"{numbers} hide scores alike")
     read: list[dict[float, str]] = [{}, {}]
     for s in sets:
         for seen, run in zip(read, s.traces, strict=True):

@@ -70,7 +70,7 @@ class Field(Types):
 
     Attributes:
         stands_for: what constants were read as, where leeway allows it: number -> closed form.
-        assumed: what was taken for granted besides.
+        conditions: on what an equality rests.
         roots: whole numbers whose roots were asked for.
     """
 
@@ -79,7 +79,7 @@ class Field(Types):
     ) -> None:
         super().__init__(prime, seed, leeway, among)
         self.stands_for: dict[float, str] = {}
-        self.assumed: set[str] = set()
+        self.conditions: set[str] = set()
         self.roots: set[int] = set()
 
     def constant(self, values: Array | float | int) -> Element:
@@ -117,6 +117,7 @@ class Field(Types):
 
     def _function(self, name: str, elements: list[Element]) -> Element:
         x = elements[0]
+        self.expose(*elements)
         height = self.after_hash(*(e.height for e in elements))
         if name == "Sqrt" and x.real is not None and x.size == 1:
             return self._root(x, height)
@@ -180,6 +181,7 @@ class Field(Types):
             return self.constant(out) if dtype == REAL else out.astype(dtype)
         self.used.add(name)
         elements = [self.of(self.settled(e)) for e in elements]
+        self.expose(*elements)
         key = self.key(name)
         seen = np.zeros((), np.uint64)
         for place, element in enumerate(elements):
@@ -216,6 +218,14 @@ class Field(Types):
             return None
         return self.softmax(over.of, under.axes[0])
 
+    def _shown(self, e: Element, axes: tuple[int, ...]) -> bool:
+        """Whether every line has an element that is not hidden; with leeway that is a condition."""
+        if e.finite is None or bool(e.finite.any(axis=axes).all()):
+            return True
+        if self.leeway.hidden:
+            self.conditions.add("no row of an attention mask is masked completely")
+        return self.leeway.hidden
+
     def _centred(self, e: Element, axes: tuple[int, ...]) -> tuple[Element, Element]:
         plain = Element(e.residue, None, e.height)
         middle = self.mean(plain, axes)
@@ -224,6 +234,7 @@ class Field(Types):
     def softmax(self, x: Tensor, axis: int) -> Element:
         self.used.add("Softmax")
         e, axis = self.of(x), axis % max(self.of(x).ndim, 1)
+        self._shown(e, (axis,))
         centred, _ = self._centred(e, (axis,))
         grown = self.made_of_hash(self.hashed("Softmax", centred.residue), centred.height)
         return replace(self.div(grown, super().total(grown, (axis,))), made=Softmax(e, axis))
@@ -235,6 +246,7 @@ class Field(Types):
 
     def log_sum_exp(self, x: Tensor, axes: tuple[int, ...]) -> Element:
         self.used.update(("Exp", "Log"))
+        self._shown(self.of(x), axes)
         centred, middle = self._centred(self.of(x), axes)
         grown = self.made_of_hash(self.hashed("Softmax", centred.residue), centred.height)
         summed = super().total(grown, axes)
@@ -245,8 +257,7 @@ class Field(Types):
         e = self.of(x)
         if e.real is not None:
             return fn(e.real)
-        if isinstance(e.made, Softmax) and self.leeway.hidden:
-            self.assumed.add("no row of an attention mask is masked completely")
+        if isinstance(e.made, Softmax) and self._shown(e.made.of, (e.made.axis,)):
             return np.zeros(e.shape, bool)
         return self.opaque(name, fn, e, dtype=BOOL)
 

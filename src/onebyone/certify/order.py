@@ -51,6 +51,7 @@ class Order(Predicates):
             real = e.real if where is None else np.where(where, e.real, -np.inf)
             return self.constant(real.max(axis=axes, keepdims=True, initial=-np.inf))
         self.used.add("Max")
+        self.expose(e)
         places = int(np.prod([e.shape[a] for a in axes], dtype=np.int64))
         members = extrema.opened(e) if extrema.may_open(e, places) else [extrema.Member(e)]
         scale = e.scale
@@ -97,6 +98,7 @@ class Order(Predicates):
             if (clipped := self._clipped(one, other)) is not None:
                 return clipped
         self.used.add("Max")
+        self.expose(x, y)
         return self._extremum(*extrema.opened(x), *extrema.opened(y))
 
     def _extremum(self, *members: extrema.Member) -> Element:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from onebyone.certify.ring import Ring, joint
+from onebyone.certify.ring import Ring, both_finite, joint
 from onebyone.kernels.arithmetic import CONNECTIVES, RELATIONS, Array, Connective, Relation, Tensor
 from onebyone.kernels.element import REAL, Element
 
@@ -58,6 +58,7 @@ class Predicates(Ring):
             unequal = self.logical("xor", x, y)
             return unequal if relation == "!=" else self.logical("not", unequal)
         self.used.add("order")
+        self.expose(x, y)
         whole = x.dtype.kind in "iu" and y.dtype.kind in "iu"
         apart = self.sub(*(replace(self.settled(e), dtype=REAL) for e in (x, y)))
         height = self.after_hash(apart.height)
@@ -104,6 +105,8 @@ class Predicates(Ring):
         x = replace(elements[0], dtype=REAL, scale=1)
         if name == "not":
             return self._boolean(self.sub(self.constant(1.0), x))
+        if name != "xor" and _same(*elements):
+            return self._boolean(x)
         y = replace(elements[1], dtype=REAL, scale=1)
         product = self.mul(x, y)
         if name == "and":
@@ -118,13 +121,22 @@ class Predicates(Ring):
         if not isinstance(condition, Element):
             return self.move(lambda x, y: np.where(condition, x, y), a, b)
         x, y, u = self.of(a), self.of(b), replace(condition, dtype=REAL)
+        if x.dtype == BOOL and y.dtype == BOOL:
+            # A boolean is its own square.
+            if _same(condition, y):
+                return self.logical("and", x, y)
+            if _same(condition, x):
+                return self.logical("or", x, y)
         dtype = joint(x, y)
         apart = self.sub(replace(x, dtype=REAL), replace(y, dtype=REAL))
         if isinstance(condition.made, Positive):
             u = self._without_border(u, condition.made.of, apart)
         out = self.add(replace(y, dtype=REAL), self.mul(u, apart))
         bounded = x.bounded and y.bounded
-        return replace(out, dtype=dtype, real=None, scale=1, made=None, bounded=bounded)
+        finite = both_finite(x, y)
+        return replace(
+            out, dtype=dtype, real=None, scale=1, made=None, bounded=bounded, finite=finite
+        )
 
     def _without_border(self, u: Element, of: Element, apart: Element) -> Element:
         """The predicate, where both choices are one at its border: then that may be either's."""
@@ -140,3 +152,7 @@ class Predicates(Ring):
         half = float((self.prime + 1) // 2)
         middle = self.reduce(self.reduce(1.0 + self.sign(of.residue, of.scale)) * half)
         return replace(u, residue=middle)
+
+
+def _same(x: Element, y: Element) -> bool:
+    return x is y or (x.shape == y.shape and np.array_equal(x.residue, y.residue))

@@ -98,6 +98,17 @@ def powers_of_two(prime: int) -> Array:
     return np.array(balanced, np.float64)
 
 
+@lru_cache(maxsize=8)
+def signed_powers(prime: int) -> Array:
+    """By the sign and exponent bits of a float32 what its 24 bits are multiplied by: ``(512,)``.
+
+    The exponent 0 stands for zero alone.
+    """
+    powers = powers_of_two(prime)[POWER_OFFSET - 150 : POWER_OFFSET + 106].copy()
+    powers[0] = 0.0
+    return np.concatenate([powers, -powers])
+
+
 @lru_cache(maxsize=4)
 def inverses(prime: int) -> Array:
     """The inverse of every residue in [0, p), balanced, ``(p,)`` of int32; that of zero is zero."""

@@ -7,7 +7,7 @@ below 2**40, and a matrix product is split so that partial sums stay below 2**52
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -22,6 +22,7 @@ from onebyone.certify.residues import (
     mix,
     pool,
     powers_of_two,
+    signed_powers,
 )
 from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.element import REAL, Element, Height
@@ -66,6 +67,8 @@ class Ring(Arithmetic):
         leeway: what may differ.
         among: number of primes that this one was drawn from.
         hidden: the infinities and largest numbers that were taken for one.
+        exposed: whether such a number did something else than hide a score from a softmax.
+        worst: the largest chance that two expressions met so far are equal and not the same.
     """
 
     def __init__(
@@ -76,6 +79,9 @@ class Ring(Arithmetic):
         self.among = among or len(pool())
         self.leeway = leeway or Leeway()
         self.hidden: set[str] = set()
+        self.exposed = False
+        self.worst = 0.0
+        self._values = 0
         self._seed = seed
         self._scale = 1.0 / prime
 
@@ -83,7 +89,12 @@ class Ring(Arithmetic):
 
     def reduce(self, x: Array) -> Array:
         """Bring float64 integers below 2**52 between -p/2 and p/2."""
-        return x - np.rint(x * self._scale) * self.prime
+        # numpy makes of an array without axes a number.
+        out = np.asarray(x * self._scale)
+        np.rint(out, out=out)
+        out *= -float(self.prime)
+        out += x
+        return out
 
     def canonical(self, x: Array) -> Array:
         """Residues as unsigned integers in [0, p)."""
@@ -114,9 +125,32 @@ class Ring(Arithmetic):
         dividing = height.bits // BITS_PER_PRIME
         return min((2 * height.degree + 1) / self.prime + dividing / self.among, 1.0)
 
+    def value(self, height: Height) -> Height:
+        """The height of a value that a mistake may be in, from here on."""
+        bit = 1 << self._values
+        self._values += 1
+        return replace(height, reach=tuple(m | bit for m in height.reach) or (bit,))
+
     def after_hash(self, *heights: Height) -> Height:
-        """The height of a hash of operands: a fresh variable, and what may have been lost."""
-        return Height(1, risk=max((h.risk + self.test(h) for h in heights), default=0.0))
+        """The height of a hash of operands: a fresh variable."""
+        self.worst = max(self.worst, *map(self.test, heights))
+        before = reduce(Height.beside, heights)
+        reach = (0, *before.reach)
+        if len(reach) > _CROSSINGS:
+            reach = (*reach[: _CROSSINGS - 1], reach[-1])
+        return self.value(Height(1, reach=reach, depth=before.depth + 1))
+
+    def chance(self, height: Height) -> float:
+        """Chance that an output of this height agrees although it differs.
+
+        A mistake in some value shows there if it survives the hashes on one way; each may hide it.
+        """
+        self.worst = max(self.worst, self.test(height.plus(height)))
+        whole = height.reach[-1] if height.reach else 0
+        hashes = next(n for n, m in enumerate((*height.reach, whole)) if m == whole)
+        if hashes == _CROSSINGS - 1:
+            hashes = height.depth
+        return min((hashes + 1) * self.worst, 1.0)
 
     def made_of_hash(
         self, residue: Array, *heights: Height, dtype: Any = REAL, made: object = None
@@ -136,7 +170,7 @@ class Ring(Arithmetic):
         """Uniform residues: a random point of the field."""
         half = self.prime // 2
         residue = rng.integers(-half, half + 1, shape).astype(np.float64)
-        return Element(residue, None, Height(1), np.dtype(dtype), bounded=True)
+        return Element(residue, None, self.value(Height(1)), np.dtype(dtype), bounded=True)
 
     def constant(self, values: Array | float | int) -> Element:
         array = np.asarray(values)
@@ -154,7 +188,8 @@ class Ring(Arithmetic):
         if known and dtype.kind in "iu" and array.size:
             known = int(array.min()) >= -_WHOLE and int(array.max()) <= _WHOLE
         real = array.astype(np.float64) if known else None
-        return Element(residue, real, Height(0, high, low), dtype, bounded=True)
+        height = self.value(Height(0, high, low))
+        return Element(residue, real, height, dtype, bounded=True, finite=_finite(array))
 
     def _embed(self, values: Array) -> tuple[Array, float, float]:
         """Residues, and the exponents of the lowest and of the highest bit."""
@@ -167,6 +202,8 @@ class Ring(Arithmetic):
                 self.prime,
             )
             return self.reduce(rest.astype(np.float64)), 0.0, float(top.bit_length())
+        if values.dtype == np.float32 and (usual := self._embed_float32(values)) is not None:
+            return usual
         finite = np.isfinite(values)
         if self.leeway.hidden:
             finite &= ~np.isin(np.abs(values), _LARGEST)
@@ -189,6 +226,29 @@ class Ring(Arithmetic):
             out = self._unusual(values, finite, out)
         return out, bounds[0] - (24 if short else 53), bounds[1]
 
+    def _embed_float32(self, values: Array) -> tuple[Array, float, float] | None:
+        """The same from the bits; None where some are infinite, no number or without leading bit.
+
+        With hidden numbers the largest of a type are left to the other way, too.
+        """
+        bits = values.view(np.uint32)
+        place = bits >> np.uint32(23)
+        exponent = place & np.uint32(0xFF)
+        least, most = int(exponent.min(initial=255)), int(exponent.max(initial=0))
+        fraction = bits & np.uint32(0x7FFFFF)
+        if most >= (_HIDDEN_EXPONENT if self.leeway.hidden else 255):
+            return None
+        if least == 0:
+            zero = exponent == 0
+            if fraction[zero].any():
+                return None
+            some = exponent[~zero]
+            least, most = int(some.min(initial=151)), int(some.max(initial=0))
+        out = (fraction | np.uint32(0x800000)).astype(np.float64)
+        out *= signed_powers(self.prime)[place]
+        low = float(least - 150)
+        return self.reduce(out), low, max(float(most - 126), low)
+
     def _unusual(self, values: Array, finite: Array, out: Array) -> Array:
         numbers = ~np.isnan(values)
         infinite = self.hashed("infinity", np.zeros(()))
@@ -208,18 +268,24 @@ class Ring(Arithmetic):
         reals = [e.real for e in elements]
         real = None if any(r is None for r in reals) else fn(*reals)
         first, *others = elements
-        height = reduce(Height.beside, (e.height for e in elements))
+        height = self.value(reduce(Height.beside, (e.height for e in elements)))
         moved = Element(
             fn(*(e.residue for e in elements)),
             few(real),
             height,
             joint(*elements),
             bounded=all(e.bounded for e in elements),
+            finite=_moved(fn, elements),
         )
         if others:
             return moved
         made = first.made.moved(self, fn) if isinstance(first.made, Movable) else None
         return replace(moved, scale=first.scale, made=made)
+
+    def expose(self, *elements: Element) -> None:
+        """Told of operands of what is not a sum, a choice or a softmax."""
+        if any(e.finite is not None for e in elements):
+            self.exposed = True
 
     # Ring operations.
 
@@ -231,8 +297,8 @@ class Ring(Arithmetic):
         if x.real is None and y.real is None and x.scale != y.scale:
             scale = 1
         return Element(
-            self.reduce(x.residue + y.residue), both(np.add, x, y), x.height.plus(y.height),
-            joint(x, y), scale,
+            self.reduce(x.residue + y.residue), both(np.add, x, y),
+            self.value(x.height.plus(y.height)), joint(x, y), scale, finite=both_finite(x, y),
         )  # fmt: skip
 
     def mul(self, a: Tensor, b: Tensor) -> Element:
@@ -243,8 +309,9 @@ class Ring(Arithmetic):
             if (out := self.divided(one, other.made.of)) is not None:
                 return out
         return Element(
-            self.reduce(x.residue * y.residue), both(np.multiply, x, y), x.height.times(y.height),
-            joint(x, y), self._scaled(x, y),
+            self.reduce(x.residue * y.residue), both(np.multiply, x, y),
+            self.value(x.height.times(y.height)), joint(x, y), self._scaled(x, y),
+            finite=both_finite(x, y),
         )  # fmt: skip
 
     def _scaled(self, x: Element, y: Element) -> int:
@@ -265,15 +332,16 @@ class Ring(Arithmetic):
         x = self.of(a)
         made = x.made.negative() if isinstance(x.made, Signed) else None
         dtype = np.dtype(np.int64) if x.dtype == _BOOL else x.dtype
-        return Element(
-            -x.residue, None if x.real is None else -x.real, x.height, dtype, x.scale, made
-        )
+        real = None if x.real is None else -x.real
+        return Element(-x.residue, real, x.height, dtype, x.scale, made, finite=x.finite)
 
     def reciprocal(self, a: Tensor) -> Element:
         x = self.of(a)
         with np.errstate(divide="ignore"):
             real = None if x.real is None else np.reciprocal(x.real)
-        return Element(self.inverted(x.residue), real, x.height.inverse(), made=Quotient(x))
+        self.expose(x)
+        height = self.value(x.height.inverse())
+        return Element(self.inverted(x.residue), real, height, made=Quotient(x))
 
     def div(self, a: Tensor, b: Tensor) -> Element:
         x, y = self.of(a), self.of(b)
@@ -293,19 +361,23 @@ class Ring(Arithmetic):
         if not terms:
             out = np.matmul(x.residue, y.residue)
         out = out if terms <= _EXACT_TERMS else self.reduce(out)
-        return Element(out, both(np.matmul, x, y), x.height.times(y.height, terms), joint(x, y))
+        self.expose(x, y)
+        height = self.value(x.height.times(y.height, terms))
+        return Element(out, both(np.matmul, x, y), height, joint(x, y))
 
     def total(self, x: Tensor, axes: tuple[int, ...]) -> Element:
         e = self.of(x)
         real = None if e.real is None else e.real.sum(axis=axes, keepdims=True)
         out = self.reduce(e.residue.sum(axis=axes, keepdims=True))
-        height = e.height.plus(e.height, e.size // max(out.size, 1))
+        self.expose(e)
+        height = self.value(e.height.plus(e.height, e.size // max(out.size, 1)))
         return Element(out, real, height, _counted(e.dtype), e.scale)
 
     def running(self, x: Tensor, axis: int) -> Element:
         e = self.of(x)
         real = None if e.real is None else e.real.cumsum(axis=axis)
-        height = e.height.plus(e.height, e.shape[axis])
+        self.expose(e)
+        height = self.value(e.height.plus(e.height, e.shape[axis]))
         out = self.reduce(e.residue.cumsum(axis=axis))
         return Element(out, real, height, _counted(e.dtype), e.scale)
 
@@ -326,6 +398,11 @@ class Signed:
         raise NotImplementedError
 
 
+# Hashes that are counted on the way of a mistake; beyond, all that are on the longest one are.
+_CROSSINGS = 10
+_LEAST_HIDDEN = 65504.0
+# Exponents of float32 from which on a number may be one that hides scores: that of 65504.
+_HIDDEN_EXPONENT = 142
 # Masks hide scores with minus infinity or with the most negative number of their type (float32,
 # bfloat16, float16).
 _LARGEST = (np.inf, 3.4028234663852886e38, 3.3895313892515355e38, 65504.0)
@@ -334,6 +411,30 @@ _LARGEST = (np.inf, 3.4028234663852886e38, 3.3895313892515355e38, 65504.0)
 def few(real: Array | None) -> Array | None:
     """Known numbers, where they are few enough to carry along."""
     return real if real is not None and real.size <= KNOWN_LIMIT else None
+
+
+def _finite(values: Array) -> Array | None:
+    """Where numbers are none that hide scores; None where all are."""
+    if values.dtype.kind != "f" or not np.max(np.abs(values), initial=0.0) >= _LEAST_HIDDEN:
+        return None
+    finite = ~np.isin(np.abs(values), _LARGEST)
+    return None if finite.all() else finite
+
+
+def both_finite(x: Element, y: Element) -> Array | None:
+    """Where both are certainly finite; None where that is everywhere."""
+    if x.finite is None or y.finite is None:
+        one = x.finite if y.finite is None else y.finite
+        return None if one is None else np.broadcast_to(one, np.broadcast_shapes(x.shape, y.shape))
+    return x.finite & y.finite
+
+
+def _moved(fn: Callable[..., Array], elements: Sequence[Element]) -> Array | None:
+    if all(e.finite is None for e in elements):
+        return None
+    masks = [np.ones(e.shape, bool) if e.finite is None else e.finite for e in elements]
+    finite = fn(*masks).astype(bool)
+    return None if finite.all() else finite
 
 
 def both(fn: Callable[..., Array], x: Element, y: Element) -> Array | None:

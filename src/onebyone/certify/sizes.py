@@ -81,7 +81,7 @@ class _Relations:
 class _Symbols:
     """The symbols of the inputs, and sizes for them."""
 
-    def __init__(self, ports: Ports, given: Mapping[str, Array]) -> None:
+    def __init__(self, ports: Ports, given: Mapping[str, Array], *, spelled: bool = True) -> None:
         self._dims = {p.name: _dims(p, q, given.get(p.name)) for p, q in ports.inputs}
         self._known: dict[str, int] = {}
         for size, symbol in chain.from_iterable(self._dims.values()):
@@ -91,7 +91,8 @@ class _Symbols:
         self.free: dict[str, str] = {}
         for axes in self._dims.values():
             for place, (size, symbol) in enumerate(axes):
-                if size is None and symbol not in self._known and not _EXPRESSION.fullmatch(symbol):
+                told = spelled and _EXPRESSION.fullmatch(symbol) is not None
+                if size is None and symbol not in self._known and not told:
                     inner = ("channel" if place == 1 else "side") if len(axes) == 4 else "other"
                     self.free.setdefault(symbol, inner if place else "batch")
 
@@ -143,8 +144,12 @@ def runnable(
         numbers: constants of the models; a mistake shows at sizes that equal one, or nearly do.
         runs: whether the model runs at these sizes.
     """
-    symbols = _Symbols(ports, given)
-    found = _relations(symbols, runs)
+    # A symbol that is called like a sum of others may be none.
+    symbols = _Symbols(ports, given, spelled=False)
+    found = next((_Relations() for row in _ROWS if runs(symbols.at(row, _Relations()))), None)
+    if found is None:
+        symbols = _Symbols(ports, given)
+        found = _relations(symbols, runs)
     if found is None:
         return
     usual = _once(symbols.at(row, found) for row in (*_ROWS, *_ALIKE))

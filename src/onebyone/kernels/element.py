@@ -25,13 +25,16 @@ class Height:
         degree: bound on its degree.
         high: log2 of the largest coefficient, bounded from above.
         low: log2 of the power of two that divides every coefficient.
-        risk: chance that two different expressions became equal on the way here.
+        reach: what the element depends on: one bit for each value before it, those that no more
+            than n hashes are between in number n.
+        depth: number of hashes, one after the other, before it.
     """
 
     degree: int = 0
     high: float = 0.0
     low: float = 0.0
-    risk: float = 0.0
+    reach: tuple[int, ...] = ()
+    depth: int = 0
 
     @property
     def bits(self) -> float:
@@ -41,28 +44,33 @@ class Height:
     def plus(self, other: Height, terms: int = 1) -> Height:
         """Of a sum of two, or of ``terms`` of this height."""
         high = max(self.high, other.high) + float(np.log2(max(terms, 2)))
-        return Height(
-            max(self.degree, other.degree), high, min(self.low, other.low),
-            max(self.risk, other.risk),
-        )  # fmt: skip
+        low, depth = min(self.low, other.low), max(self.depth, other.depth)
+        return Height(max(self.degree, other.degree), high, low, self.reached(other), depth)
 
     def times(self, other: Height, terms: int = 1) -> Height:
         """Of a product, or of a sum of ``terms`` products."""
         high = self.high + other.high + float(np.log2(max(terms, 1)))
-        return Height(
-            self.degree + other.degree, high, self.low + other.low, max(self.risk, other.risk)
-        )
+        low, depth = self.low + other.low, max(self.depth, other.depth)
+        return Height(self.degree + other.degree, high, low, self.reached(other), depth)
 
     def beside(self, other: Height) -> Height:
         """Of elements of both heights, side by side."""
-        return Height(
-            max(self.degree, other.degree), max(self.high, other.high), min(self.low, other.low),
-            max(self.risk, other.risk),
-        )  # fmt: skip
+        high, low = max(self.high, other.high), min(self.low, other.low)
+        depth = max(self.depth, other.depth)
+        return Height(max(self.degree, other.degree), high, low, self.reached(other), depth)
+
+    def reached(self, other: Height) -> tuple[int, ...]:
+        """What two elements depend on together."""
+        if len(self.reach) < len(other.reach):
+            return other.reached(self)
+        if not other.reach:
+            return self.reach
+        rest = other.reach + other.reach[-1:] * (len(self.reach) - len(other.reach))
+        return tuple(a | b for a, b in zip(self.reach, rest, strict=True))
 
     def inverse(self) -> Height:
         """Of the reciprocal, a variable of its own: what it is multiplied out by is counted."""
-        return Height(self.degree, self.bits, 0.0, self.risk)
+        return Height(self.degree, self.bits, 0.0, self.reach, self.depth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +88,8 @@ class Element:
             elements see what is left without it.
         made: how it came to be, for identities that ask for that.
         bounded: of an integer, whether no arithmetic can have made it wrap around.
+        finite: where the element is certainly no infinity and no number that stands for one; None
+            where that is everywhere.
     """
 
     residue: NDArray[Any]
@@ -89,6 +99,7 @@ class Element:
     scale: int = 1
     made: object = None
     bounded: bool = False
+    finite: NDArray[np.bool_] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

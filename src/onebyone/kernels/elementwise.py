@@ -98,7 +98,12 @@ def divide(ar: Arithmetic, a: Tensor, b: Tensor, *, rounding: str | None = None)
         return quotient
     out = ar.function(names[rounding], quotient)
     whole = all(kind.kind in "iu" for kind in kinds)
-    return as_type(out, np.result_type(*kinds)) if whole else out
+    return bounded(as_type(out, np.result_type(*kinds))) if whole else out
+
+
+def bounded(x: Tensor) -> Tensor:
+    """Data marked as integers that did not wrap around."""
+    return replace(x, bounded=True) if isinstance(x, Element) else x
 
 
 def as_type(x: Tensor, dtype: np.dtype[Any]) -> Tensor:
@@ -120,8 +125,9 @@ def remainder(ar: Arithmetic, a: Tensor, b: Tensor, *, truncated: bool) -> Tenso
     x, y = ar.known(a), ar.known(b)
     if x is not None and y is not None:
         return ar.constant(fn(x, y))
+    a, b = data(ar, ar.settled(a)), data(ar, ar.settled(b))
     whole = divide(ar, a, b, rounding="trunc" if truncated else "floor")
-    return ar.sub(data(ar, a), ar.mul(whole, data(ar, b)))
+    return bounded(ar.sub(a, ar.mul(whole, b)))
 
 
 def reciprocal_root(ar: Arithmetic, x: Tensor) -> Tensor:

@@ -96,7 +96,8 @@ class Interpreter:
             ExecutionError: a node does not fit its operands.
         """
         graph = self.model.graph
-        named = {v.name or "": v for node in graph for v in node.outputs}
+        named = {v.name or "": v for v in graph.inputs}
+        named |= {v.name or "": v for node in graph for v in node.outputs}
         scope = {named[n]: Slot(x, unit_roundoff(named[n].dtype)) for n, x in given.items()}
         needed: set[ir.Node] = set()
         pending = [named[name] for name in wanted]
@@ -141,16 +142,13 @@ class Interpreter:
         observe: Observer | None,
     ) -> list[Slot]:
         nodes = list(graph)
-        uses = Counter(
-            value
-            for node in nodes
-            for value in _read_by(node)
-            if value.producer() is not None or value.const_value is not None
-        )
+        uses = Counter(value for node in nodes for value in _read_by(node))
         uses.update(graph.outputs)
         for node in nodes:
             self._node(node, scope, opsets, observe)
             for value in _read_by(node):
+                if value not in uses:
+                    continue
                 uses[value] -= 1
                 # Values of an outer graph may be read again by its later nodes.
                 if uses[value] == 0 and value.graph is graph:

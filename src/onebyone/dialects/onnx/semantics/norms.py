@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from onebyone.dialects.onnx.semantics.base import Call, Operator, Result, Table, operand_axes
-from onebyone.kernels import lines, windows
+from onebyone.kernels import elementwise, lines, windows
 from onebyone.kernels.arithmetic import Arithmetic, Float64, Tensor
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
@@ -60,7 +60,10 @@ def _lp_norm(ar: Arithmetic, call: Call, x: Any) -> Tensor:
     if kernel is None:
         raise UnsupportedError("LpNormalization with p other than 1 and 2")
     axis = axis_of(call.get("axis", -1), x.ndim)
-    return ar.div(x, kernel(ar, x, axes=(axis,)))
+    norm = kernel(ar, x, axes=(axis,))
+    # Nothing by its norm is nothing.
+    empty = elementwise.compare(ar, norm, ar.constant(0.0), relation="==")
+    return elementwise.where(ar, empty, ar.constant(0.0), ar.div(x, norm))
 
 
 def _lrn(ar: Arithmetic, call: Call, x: Any) -> Tensor:
