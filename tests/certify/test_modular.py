@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onebyone.certify.embedding import Leeway
 from onebyone.certify.modular import Field
 from onebyone.certify.residues import drawn_primes, pool, primitive_root
-from onebyone.certify.ring import Leeway
 from onebyone.kernels.element import Element
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

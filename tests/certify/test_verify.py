@@ -14,7 +14,7 @@ import pytest
 import onebyone
 from onebyone.certify.certificate import Certificate, Finding, Verdict, Witness
 from onebyone.errors import InputError
-from onebyone.kernels.arithmetic import FUNCTIONS
+from onebyone.kernels.functions import FUNCTIONS
 from tests import zoo
 from tests.certify.models import model, weight
 from tests.mutants import KINDS, Mutant, mutants

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from onebyone.kernels.arithmetic import Arithmetic
 from onebyone.kernels.element import Element
-
-if TYPE_CHECKING:
-    from onebyone.certify.modular import Field
 
 # Decimals of so many digits are written by people and rounded by their tools.
 _DIGITS = 6
@@ -35,7 +32,7 @@ class ClosedForm:
     """
 
     text: str
-    build: Callable[[Field, Callable[[float], Element]], Element]
+    build: Callable[[Arithmetic, Callable[[float], Element]], Element]
 
 
 def closed_form(value: float) -> ClosedForm | None:
@@ -73,7 +70,7 @@ def _is_near(size: float, exact: float) -> bool:
 
 
 def _root(sign: float, number: int, power: float) -> Callable[..., Element]:
-    def build(field: Field, plain: Callable[[float], Element]) -> Element:
+    def build(field: Arithmetic, plain: Callable[[float], Element]) -> Element:
         out = plain(float(number))
         for _ in range({1.0: 0, 0.5: 1, 0.25: 2}[abs(power)]):
             out = field.function("Sqrt", out)
@@ -87,7 +84,7 @@ def _decimal(sign: float, text: str) -> Callable[..., Element]:
     digits, _, exponent = text.replace(".", "").partition("e")
     power = int(exponent) - (_DIGITS - 1)
 
-    def build(field: Field, plain: Callable[[float], Element]) -> Element:
+    def build(field: Arithmetic, plain: Callable[[float], Element]) -> Element:
         out = field.mul(plain(sign), plain(float(digits)))
         ten = plain(10.0 ** abs(power))
         return field.div(out, ten) if power < 0 else field.mul(out, ten)
@@ -96,7 +93,7 @@ def _decimal(sign: float, text: str) -> Callable[..., Element]:
 
 
 def _gauss(sign: float) -> Callable[..., Element]:
-    def build(field: Field, plain: Callable[[float], Element]) -> Element:
+    def build(field: Arithmetic, plain: Callable[[float], Element]) -> Element:
         pi = field.mul(plain(4.0), field.function("Atan", plain(1.0)))
         out = field.function("Sqrt", field.div(plain(2.0), pi))
         return field.neg(out) if sign < 0 else out

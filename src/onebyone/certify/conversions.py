@@ -44,7 +44,7 @@ class Types(Order):
             return self.constant(rounded_to(e.real, target) if narrow is None else narrow(e.real))
         if isinstance(e.made, Rounded) and e.made.name == target:
             return e
-        if narrow is None and not rounds(source, target):
+        if narrow is None and (not rounds(source, target) or target == self.leeway.native):
             return replace(e, made=Rounded(source))
         self.used.add(f"rounding to {target}")
         self.expose(e)

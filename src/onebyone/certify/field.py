@@ -18,10 +18,10 @@ import numpy as np
 
 from onebyone.certify import folded, locate, weights
 from onebyone.certify.certificate import Finding, Verdict, Witness
+from onebyone.certify.embedding import Leeway
 from onebyone.certify.float_gap import excess, real_gap
 from onebyone.certify.inputs import Ports, Shapes, draw, draws, shapes
 from onebyone.certify.residues import drawn_primes, has_roots, pool
-from onebyone.certify.ring import Leeway
 from onebyone.certify.traces import Mismatch, Point, Trace, as_numbers, find_mismatch, run_both
 from onebyone.dialects.protocol import Model
 from onebyone.kernels.arithmetic import Array
@@ -34,6 +34,7 @@ SETS = 3
 # many as may be have been tried. Where there is one set, at least three.
 _CHANCE = 1e-6
 _LEAST, _MOST = 2, 6
+_HALF = {"float16", "bfloat16"}
 # Numbers whose roots a prime may be asked to have.
 _ROOTS = 6
 # What a proof may assume, from nothing to most. Where a set suffices, it is told.
@@ -58,13 +59,17 @@ class _Comparison:
     deadline: float
     missing: Mapping[str, float]
     unused: Collection[str]
-    leeway: Leeway = _LEEWAYS[0]
+    leeway: Leeway = field(init=False)
     folds: folded.Folds = field(default_factory=folded.Folds)
     fixed: bool = False
     roots: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self._primes = drawn_primes(self.seed)
+        types = {q.dtype for pair in self.ports.outputs for q in pair if "float" in q.dtype}
+        native = types.pop() if len(types) == 1 and types <= _HALF else ""
+        self.leeways = tuple(replace(leeway, native=native) for leeway in _LEEWAYS)
+        self.leeway = self.leeways[0]
 
     def primes(self) -> Iterator[int]:
         """Primes that were not used before, in which the roots that were asked for are roots."""
@@ -214,7 +219,7 @@ def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismat
         c.folds = folds
         traces = c.run(point)
         mismatch = _parting(c, traces)
-    for leeway in _LEEWAYS[_LEEWAYS.index(c.leeway) + 1 :]:
+    for leeway in c.leeways[c.leeways.index(c.leeway) + 1 :]:
         if mismatch is None:
             break
         c.leeway = leeway

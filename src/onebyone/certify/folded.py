@@ -22,6 +22,8 @@ from onebyone.kernels.errors import ExecutionError, UnsupportedError
 
 # A batch norm is a sum, a root, a quotient and two products; a type may be rounded to once more.
 _ROUNDINGS = 6
+# Roundoff of simulated runs: errors grow in proportion to it.
+_UNIT = 2.0**-24
 # Simulated runs: that all of them err by less than the safety factor leaves is out of the question.
 _RUNS = 12
 
@@ -140,13 +142,14 @@ def _computed(model: Model, sizes: set[int]) -> Iterator[Value]:
                 continue
             spread = np.zeros(real.shape)
             for run in range(_RUNS):
-                noisy = model.part(Float64(np.random.default_rng((1, run)), 1.0), {}, [name])[name]
-                spread = np.maximum(spread, np.abs(noisy - real))
+                ar = Float64(np.random.default_rng((1, run)), _UNIT)
+                spread = np.maximum(spread, np.abs(model.part(ar, {}, [name])[name] - real))
         except (UnsupportedError, ExecutionError):
             continue
         build = _part(model, name)
-        # An exporter may round on the way to what it rounds in the end.
-        yield Value(name, build, real, SAFETY * spread + _ROUNDINGS * np.abs(real))
+        # What is only moved is not rounded; what is computed may be once more in the end.
+        slack = np.where(spread > 0, SAFETY * spread / _UNIT + np.abs(real), 0.0)
+        yield Value(name, build, real, slack)
 
 
 def _part(model: Model, name: str) -> Build:
@@ -184,20 +187,25 @@ def _of_chain(model: Model, chain: Chain, sizes: set[int]) -> Iterator[Value]:
     def gain(ar: Arithmetic) -> Tensor:
         return ar.sub(at(one)(ar), at(zero)(ar))
 
-    def value(text: str, build: Build, size: Array | None = None) -> Value:
+    def value(text: str, build: Build, size: Array, exact: Array) -> Value:
         real = np.asarray(build(Float64()))
-        return Value(text, build, real, slack * (np.abs(real) if size is None else size))
+        return Value(text, build, real, np.where(exact, 0.0, slack * size))
 
     behind = f"behind {', '.join(step.label for step in chain.steps)}"
-    scale = value(f"the scale {behind}", gain)
-    if scale.real.size != count:
+    factor = np.asarray(gain(Float64()))
+    if factor.size != count:
         return
+    # A power of two rounds nothing.
+    exact = np.abs(np.frexp(factor)[0]) == 0.5
+    scale = value(f"the scale {behind}", gain, np.abs(factor), exact)
     blocked = {count + -count % block for block in _BLOCKS}
     if not sizes.isdisjoint({count, *blocked}):
         starts = [("nothing", zero)] + [(c.name, c.real().reshape(-1)) for c in chain.vectors]
         for name, start in starts:
             size = np.asarray(at(np.abs(start).astype(np.float64))(_Magnitude()))
-            shift = value(f"{name} {behind}", at(start.astype(np.float64)), size)
+            real = start.astype(np.float64)
+            same = exact & (np.asarray(at(real)(Float64())) == factor * real)
+            shift = value(f"{name} {behind}", at(real), size, same)
             yield shift
             yield from _blocked(shift)
         yield scale
@@ -206,7 +214,11 @@ def _of_chain(model: Model, chain: Chain, sizes: set[int]) -> Iterator[Value]:
             continue
         real = weight.real()
         for axis in (a for a, n in enumerate(real.shape) if n == count):
-            scaled = value(f"{weight.name} {behind}", _scaled(real, gain, axis))
+            build = _scaled(real, gain, axis)
+            size = np.abs(np.asarray(build(Float64())))
+            along = exact.reshape([-1 if a == axis else 1 for a in range(real.ndim)])
+            same = np.broadcast_to(along, real.shape)
+            scaled = value(f"{weight.name} {behind}", build, size, same)
             yield scaled
             yield from _blocked(scaled)
 

@@ -22,16 +22,13 @@ import numpy as np
 
 from onebyone.certify.closed import closed_form
 from onebyone.certify.conversions import Rounded, Types
+from onebyone.certify.embedding import Leeway
 from onebyone.certify.predicates import BOOL
 from onebyone.certify.residues import key_of, mix, square_root
-from onebyone.certify.ring import Leeway, few
-from onebyone.kernels.arithmetic import (
-    FUNCTIONS,
-    INTEGRAL,
-    Array,
-    Tensor,
-)
+from onebyone.certify.ring import few
+from onebyone.kernels.arithmetic import Array, Tensor
 from onebyone.kernels.element import REAL, Element, Height
+from onebyone.kernels.functions import FUNCTIONS, INTEGRAL
 
 _WORD = (1 << 64) - 1
 _ODD = frozenset(

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onebyone.certify.ring import Ring, both_finite, joint
-from onebyone.kernels.arithmetic import CONNECTIVES, RELATIONS, Array, Connective, Relation, Tensor
+from onebyone.kernels.arithmetic import Array, Tensor
 from onebyone.kernels.element import REAL, Element
+from onebyone.kernels.functions import CONNECTIVES, RELATIONS, Connective, Relation
 
 BOOL = np.dtype(bool)
 # So many distinct ratios of a choice and its predicate's operand are no accident.

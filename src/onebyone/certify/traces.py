@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from onebyone.certify.embedding import Leeway
 from onebyone.certify.folded import Folds
 from onebyone.certify.inputs import Ports, renamed
 from onebyone.certify.modular import Field
-from onebyone.certify.ring import Leeway
 from onebyone.dialects.protocol import Embed, Model, Step
 from onebyone.kernels.arithmetic import Array, Tensor
 from onebyone.kernels.element import Element

@@ -247,21 +247,13 @@ class Model(Protocol):
         ...
 
     def steps(self) -> tuple[Step, ...]:
-        """The nodes of the main graph in order; operands that are constants by the constant's name.
-
-        A run tells of the same results, by the same names.
-        """
+        """The nodes of the main graph in order; constants among operands by the constant's name."""
         ...
 
     def part(
         self, ar: Arithmetic, given: Mapping[str, Tensor], wanted: Collection[str]
     ) -> dict[str, Tensor]:
-        """Values that follow from given ones and from constants.
-
-        Args:
-            ar: the arithmetic.
-            given: values by the name of the result that they are.
-            wanted: names of results.
+        """The ``wanted`` values, by name, that follow from ``given`` ones and from constants.
 
         Raises:
             UnsupportedError: they follow from other inputs, too, or an operator is not understood.

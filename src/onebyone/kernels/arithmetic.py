@@ -10,13 +10,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from onebyone.kernels.element import REAL, Element
+from onebyone.kernels.functions import (
+    CONNECTIVES,
+    FUNCTIONS,
+    INTEGRAL,
+    RELATIONS,
+    Connective,
+    Relation,
+)
 
 # A plain array of any dtype.
 Array: TypeAlias = NDArray[Any]
@@ -25,45 +32,6 @@ Array: TypeAlias = NDArray[Any]
 # An `Element`, or a plain array: of known integers, booleans or strings, or (in `Float64` only) of
 # float64 data. Which one is the arithmetic's business, so no static type tells them apart.
 Tensor: TypeAlias = Any
-
-# Unary functions that no identity below takes apart; the name is the function's identity.
-FUNCTIONS: dict[str, Callable[[Array], Array]] = {
-    "Acos": np.arccos,
-    "Acosh": np.arccosh,
-    "Asin": np.arcsin,
-    "Asinh": np.arcsinh,
-    "Atan": np.arctan,
-    "Atanh": np.arctanh,
-    "Ceil": np.ceil,
-    "Cos": np.cos,
-    "Cosh": np.cosh,
-    "Erf": special.erf,
-    "Exp": np.exp,
-    "Floor": np.floor,
-    "Log": np.log,
-    "Round": np.rint,
-    "Sigmoid": special.expit,
-    "Sign": np.sign,
-    "Sin": np.sin,
-    "Sinh": np.sinh,
-    "Sqrt": np.sqrt,
-    "Tan": np.tan,
-    "Tanh": np.tanh,
-    "Trunc": np.trunc,
-}
-
-Relation: TypeAlias = Literal["<", "<=", ">", ">=", "==", "!="]
-RELATIONS: dict[Relation, Callable[..., Array]] = {
-    "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
-    "==": np.equal, "!=": np.not_equal,
-}  # fmt: skip
-Connective: TypeAlias = Literal["and", "or", "xor", "not"]
-CONNECTIVES: dict[Connective, Callable[..., Array]] = {
-    "and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor, "not": np.logical_not,
-}  # fmt: skip
-
-# Functions of real numbers whose values are integers: exact wherever the argument is known.
-INTEGRAL = frozenset({"Ceil", "Floor", "Round", "Sign", "Trunc"})
 
 # Errors of a runtime's approximations, in units of roundoff: libraries keep exp, tanh and erf
 # within a few units in the last place of a result of order one.

@@ -14,17 +14,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from onebyone.kernels.arithmetic import (
-    CONNECTIVES,
-    INTEGRAL,
-    RELATIONS,
-    Arithmetic,
-    Array,
-    Connective,
-    Relation,
-    Tensor,
-)
+from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.element import REAL, Element
+from onebyone.kernels.functions import CONNECTIVES, INTEGRAL, RELATIONS, Connective, Relation
 from onebyone.kernels.operands import any_data, data
 
 # ``kernel(arithmetic, *operands, **facts)``
@@ -364,8 +356,9 @@ def threshold(ar: Arithmetic, x: Tensor, *, bound: float, value: float = 0.0) ->
     if not ar.is_data(x):
         least, other = (np.asarray(number).astype(x.dtype) for number in (bound, value))
         return np.where(x > least, x, other)
-    above = compare(ar, x, ar.constant(bound), relation=">")
-    return where(ar, above, x, ar.constant(value))
+    kind = x.dtype if x.dtype.kind in "iu" else REAL
+    least, other = (ar.constant(np.asarray(number).astype(kind)) for number in (bound, value))
+    return where(ar, compare(ar, x, least, relation=">"), x, other)
 
 
 def shrink(ar: Arithmetic, x: Tensor, *, bound: float, bias: float) -> Tensor:
@@ -378,39 +371,3 @@ def shrink(ar: Arithmetic, x: Tensor, *, bound: float, bias: float) -> Tensor:
     beyond = compare(ar, x, ar.constant(bound), relation=">")
     inner = where(ar, beyond, above, ar.constant(0.0))
     return where(ar, compare(ar, x, ar.constant(-bound), relation="<"), below, inner)
-
-
-# Types.
-
-
-def cast(
-    ar: Arithmetic,
-    x: Tensor,
-    *,
-    dtype: np.dtype[Any],
-    source: str,
-    target: str,
-    narrow: Callable[[Array], Array] | None,
-) -> Tensor:
-    """``x`` in another type.
-
-    Args:
-        ar: the arithmetic.
-        x: data or exact values.
-        dtype: numpy's type of exact results; any floating-point one for data.
-        source: name of the type of ``x``; "" where it is not known.
-        target: name of the type that is wanted.
-        narrow: for floats of 8 bits and fewer what becomes of real numbers, which are clipped,
-            overflow and lose most of their digits.
-    """
-    if narrow is not None:
-        return ar.rounded(data(ar, ar.settled(x)), source, target, narrow)
-    if dtype.kind == "f":
-        if not ar.is_data(x):
-            return as_type(ar.constant(x), REAL)
-        if x.dtype.kind in "biu":
-            return as_type(ar.settled(x), REAL)
-        return ar.rounded(x, source or "float32", target)
-    if not ar.is_data(x):
-        return np.asarray(x).astype(dtype)
-    return truth(ar, x) if dtype.kind == "b" else ar.whole(x, dtype)

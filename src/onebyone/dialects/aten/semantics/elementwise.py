@@ -16,10 +16,11 @@ from onebyone.dialects.aten.semantics.base import (
     row,
     type_name,
 )
-from onebyone.kernels import elementwise, operands
-from onebyone.kernels.arithmetic import FUNCTIONS, Array, Connective, Relation, Tensor
+from onebyone.kernels import conversions, elementwise, operands
+from onebyone.kernels.arithmetic import Array, Tensor
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
+from onebyone.kernels.functions import FUNCTIONS, Connective, Relation
 from onebyone.kernels.precision import WIDE
 
 
@@ -180,7 +181,7 @@ def cast(call: Call, x: Any, dtype: torch.dtype) -> Tensor:
     source, target = type_name(call.dtypes[0]), type_name(dtype)
     if not dtype.is_floating_point:
         whole = numpy_type(dtype)
-        return elementwise.cast(
+        return conversions.cast(
             call.ar, x, dtype=whole, source=source, target=whole.name, narrow=None
         )
 
@@ -189,7 +190,7 @@ def cast(call: Call, x: Any, dtype: torch.dtype) -> Tensor:
 
     real = np.dtype(np.float64)
     slim = None if target in WIDE else narrow
-    return elementwise.cast(call.ar, x, dtype=real, source=source, target=target, narrow=slim)
+    return conversions.cast(call.ar, x, dtype=real, source=source, target=target, narrow=slim)
 
 
 def _cast(call: Call) -> Tensor:

@@ -10,17 +10,11 @@ import numpy as np
 import onnx_ir as ir
 
 from onebyone.dialects.onnx.semantics.base import Call, Operator, Table, row
-from onebyone.kernels import elementwise
-from onebyone.kernels.arithmetic import (
-    FUNCTIONS,
-    Arithmetic,
-    Array,
-    Connective,
-    Relation,
-    Tensor,
-)
+from onebyone.kernels import conversions, elementwise
+from onebyone.kernels.arithmetic import Arithmetic, Array, Tensor
 from onebyone.kernels.elementwise import Kernel
 from onebyone.kernels.errors import UnsupportedError
+from onebyone.kernels.functions import FUNCTIONS, Connective, Relation
 from onebyone.kernels.operands import any_data
 from onebyone.kernels.precision import WIDE, largest_number, type_of_roundoff
 
@@ -193,10 +187,10 @@ def cast(
     if not to.is_floating_point():
         if dtype.kind not in "biu":
             raise UnsupportedError(f"Cast to {to.name}")
-        return elementwise.cast(ar, x, dtype=dtype, source=source, target=dtype.name, narrow=None)
+        return conversions.cast(ar, x, dtype=dtype, source=source, target=dtype.name, narrow=None)
     real = np.dtype(np.float64)
     if dtype.name in WIDE:
-        return elementwise.cast(ar, x, dtype=real, source=source, target=dtype.name, narrow=None)
+        return conversions.cast(ar, x, dtype=real, source=source, target=dtype.name, narrow=None)
 
     def narrow(values: Array) -> Array:
         limits = ml_dtypes.finfo(dtype)
@@ -205,7 +199,7 @@ def cast(
         return bounded.astype(np.float32).astype(dtype).astype(np.float64)
 
     name = dtype.name + ("" if saturate else " without saturation")
-    return elementwise.cast(ar, x, dtype=real, source=source, target=name, narrow=narrow)
+    return conversions.cast(ar, x, dtype=real, source=source, target=name, narrow=narrow)
 
 
 def _cast(ar: Arithmetic, call: Call, x: Any) -> Tensor:
