@@ -64,10 +64,11 @@ def test_a_program_equals_its_export_over_the_reals(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FOLDED))
-def test_folded_weights_are_not_called_different(name: str) -> None:
+def test_folded_batch_norms_are_proved_up_to_their_rounding(name: str) -> None:
     certificate = onebyone.verify(program(name)[0], zoo.path(name))
     said = verdicts(certificate)
-    assert certificate.exit_code == 2, said
+    assert certificate.exit_code == 0, said
+    assert "constants that follow from the first model's" in said["field"][1]
     assert said["rounding"][0] == "proved", said
 
 

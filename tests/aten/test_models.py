@@ -82,14 +82,23 @@ def test_round_trip_keeps_every_weight(name: str) -> None:
         assert first.tobytes() == last.tobytes()
 
 
+# Their masks are inputs.
+MASKED = ("bert", "gpt2", "minilm")
+
+
 @pytest.mark.parametrize("name", ["bert", "convnext", "gpt2", "minilm", "vit"])
 def test_a_program_equals_its_export(name: str) -> None:
     """What the exporter to ONNX made of a program is certified against the program."""
     _need(name)
     original, _, _ = program(name)
     certificate = onebyone.verify(original, zoo.path(name))
-    assert certificate["structure"].verdict == "proved", certificate["structure"].summary
-    assert certificate["structure"].evidence["taken_as_they_are"] == []
+    structure = certificate["structure"]
+    if name in MASKED:
+        # A program gives 0 for a row that is masked completely, its export another number.
+        assert "only if no row of an attention mask is masked completely" in structure.summary
+    else:
+        assert structure.verdict == "proved", structure.summary
+    assert structure.evidence["taken_as_they_are"] == []
 
 
 def test_a_wrong_export_is_not_proved() -> None:

@@ -286,11 +286,12 @@ def _equal(c: _Comparison, sets: Sequence[_Set]) -> Finding:
     if not elements:
         return Finding("field", Verdict.UNDECIDED, "the outputs have no elements", evidence)
     chance = max(s.chance for s in sets)
-    assumed = _assumed(c, sets)
+    conditions = sorted(set[str]().union(*(t.ar.conditions for s in sets for t in s.traces)))
+    assumed = [*conditions, *_assumed(c, sets)]
     evidence |= {"elements": elements, "collision_bound": chance, "assumed": assumed,
                  "computed_constants": {n: v.text for n, v in c.folds.values.items()}}  # fmt: skip
-    conditions = sorted(set[str]().union(*(t.ar.conditions for s in sets for t in s.traces)))
-    if conditions:
+    # Exporters write masks in their own way; of two files of one kind each may be meant as it is.
+    if conditions and c.a.positional == c.b.positional:
         text = f"equal modulo {len(evidence['primes'])} primes, if {' and '.join(conditions)}"
         evidence["conditions"] = conditions
         return Finding("field", Verdict.UNDECIDED, text, evidence)
