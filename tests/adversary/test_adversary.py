@@ -127,7 +127,6 @@ def test_a_process_that_dies_stops_no_other() -> None:
     assert codes == {"bad": run.DIED, "good": 1}
 
 
-@pytest.mark.xfail(reason="proofs are not yet safe against all of these", strict=False)
 def test_a_sample_fools_nobody() -> None:
     found = list(run.answers(sample(EACH), jobs=2))
     assert not [a for a in found if a.wrong], run.table(found)

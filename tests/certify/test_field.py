@@ -8,6 +8,7 @@ import pytest
 from onebyone.certify import field
 from onebyone.certify.certificate import Finding, Verdict
 from onebyone.certify.inputs import pair
+from onebyone.certify.residues import pool
 from onebyone.dialects.onnx.run.model import OnnxModel
 from tests.certify.models import model, program, weight
 
@@ -221,3 +222,89 @@ def test_a_branch_that_an_input_chooses_is_not_proved_by_the_other() -> None:
         one, other = (program(signature, text % op) for op in ("Abs", "Relu"))
         answer = field.check(one, other, pair(one, other), {"c": np.array(on)})
         assert answer.verdict is not Verdict.PROVED
+
+
+FLOATS = "(float[3, 4] x, float[3, 4] z) => (float[3, 4] y)"
+WHOLE = "(int64[3, 4] x, int64[3, 4] z) => (bool[3, 4] y)"
+FOUR, FIVE = np.array(4, I64), np.array(5, I64)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "signature", "equal"),
+    [
+        ("y = Greater (x, z)", "y = Less (z, x)", WHOLE, True),
+        ("y = Greater (x, z)", "y = GreaterOrEqual (x, z)", WHOLE, False),
+        ("y = Greater (x, four)", "y = GreaterOrEqual (x, five)", WHOLE, True),
+        ("y = Greater (x, four)", "y = Greater (x, five)", WHOLE, False),
+        ("a = Greater (x, z) y = And (a, a)", "y = Greater (x, z)", WHOLE, True),
+        ("c = Greater (x, z) y = Where (c, x, z)", "y = Max (x, z)", FLOATS, True),
+        (
+            "c = Greater (x, z) y = Where (c, x, z)",
+            "c = GreaterOrEqual (x, z) y = Where (c, x, z)", FLOATS, True,
+        ),
+        (
+            "c = Greater (x, z) y = Where (c, x, unit)",
+            "c = GreaterOrEqual (x, z) y = Where (c, x, unit)", FLOATS, False,
+        ),
+        ("c = IsNaN (x) y = Where (c, unit, x)", "y = Identity (x)", FLOATS, False),
+        ("f = Floor (x) y = Floor (f)", "y = Floor (x)", FLOATS, True),
+        ("f = Floor (x) y = Ceil (x)", "y = Floor (x)", FLOATS, False),
+        ("h = Cast <to = 10> (x) y = Cast <to = 1> (h)", "y = Identity (x)", FLOATS, False),
+        ("a = Max (x, z) y = Max (a, unit)", "y = Max (unit, x, z)", FLOATS, True),
+        ("a = Relu (x) y = Clip (a, zero, six)", "y = Clip (x, zero, six)", FLOATS, True),
+        ("a = Min (x, six) y = Max (a, zero)", "y = Clip (x, zero, six)", FLOATS, True),
+    ],
+)  # fmt: skip
+def test_choices_and_predicates(one: str, other: str, signature: str, equal: bool) -> None:
+    constants = {
+        "four": FOUR, "five": FIVE, "unit": np.array(1, "f4"), "zero": np.array(0, "f4"),
+        "six": np.array(6, "f4"),
+    }  # fmt: skip
+    used = {k: v for k, v in constants.items() if k in (one + other).replace("(", " ")}
+    answer = bodies(one, other, signature, **used)
+    assert (answer.verdict is Verdict.PROVED) == equal, answer.summary
+
+
+def test_every_row_of_a_table_of_integers_is_seen() -> None:
+    signature = "(int64[2, 3] i) => (int64[2, 3] y)"
+    table = np.arange(500)
+    other = table.copy()
+    other[311] = 7
+    body = "y = Gather (w, i)"
+    one = program(signature, body, w=table)
+    assert check(one, program(signature, body, w=table.copy())).verdict is Verdict.PROVED
+    assert check(one, program(signature, body, w=other)).verdict is not Verdict.PROVED
+
+
+def test_a_product_of_all_primes_is_undecided() -> None:
+    """It is zero modulo each of them, and so is the difference to nothing."""
+    signature = "(float[2] x) => (float[2] y)"
+    primes = pool().astype("f4")
+    product = program(signature, "p = ReduceProd (w) y = Mul (x, p)", 13, w=primes)
+    nothing = program(signature, "y = Mul (x, n)", 13, n=np.zeros(1, "f4"))
+    answer = check(product, nothing)
+    assert answer.verdict is Verdict.UNDECIDED
+    assert "draws of primes" in answer.summary
+
+
+def test_a_root_of_a_root_squared_is_the_root() -> None:
+    scores = "a = Mul (x, c) b = Mul (z, c) t = Transpose <perm = [1, 0]> (b) y = MatMul (a, t)"
+    whole = "t = Transpose <perm = [1, 0]> (z) m = MatMul (x, t) y = Mul (m, c)"
+    signature = "(float[3, 4] x, float[3, 4] z) => (float[3, 3] y)"
+    one = program(signature, scores, c=np.array(12**-0.25, "f4"))
+    answer = check(one, program(signature, whole, c=np.array(12**-0.5, "f4")))
+    assert answer.verdict is Verdict.PROVED, answer.summary
+    assert "1/sqrt(12)" in answer.summary
+
+
+def test_a_number_that_hides_scores_may_do_nothing_else() -> None:
+    """Minus infinity and the lowest number are one mask, and two outputs."""
+    lowest = np.array(np.finfo("f4").min, "f4")
+    hidden = np.array([[0, 1, 0, 0]], bool)
+    mask = "m = Where (h, f, x) y = Softmax (m)"
+    shown = "y = Where (h, f, x)"
+    signature = "(float[3, 4] x) => (float[3, 4] y)"
+    for body, verdict in ((mask, Verdict.PROVED), (shown, Verdict.UNDECIDED)):
+        one = program(signature, body, h=hidden, f=np.array(-np.inf, "f4"))
+        answer = check(one, program(signature, body, h=hidden, f=lowest))
+        assert answer.verdict is verdict, answer.summary

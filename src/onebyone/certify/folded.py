@@ -8,7 +8,7 @@ then, and proves the rest exactly. So the guess need not be trusted: a wrong one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ from onebyone.kernels.errors import ExecutionError, UnsupportedError
 _ROUNDINGS = 6
 # Roundoff of simulated runs: errors grow in proportion to it.
 _UNIT = 2.0**-24
+# Of two numbers that are no further apart than this in float64 one is the other.
+_EXACT = 2.0**-44
 # Simulated runs: that all of them err by less than the safety factor leaves is out of the question.
 _RUNS = 12
 
@@ -104,6 +106,7 @@ def find(
     sizes = {c.size for c in wanted.values()}
     found: dict[str, Value] = {}
     worst = 0.0
+    held = [c.real() for c in model.constants() if c.dtype in UNITS and 1 < c.size <= max(sizes)]
     for value in _candidates(model, unused, values, sizes):
         for name, constant in wanted.items():
             if name in found or constant.size != value.real.size:
@@ -111,8 +114,11 @@ def find(
             given = constant.real().astype(np.float64).reshape(-1)
             real = value.real.reshape(-1)
             unit = UNITS[constant.dtype]
+            slack = np.where(_held(real, held), 0.0, value.slack.reshape(-1) * unit)
+            # A double is known to its last bit only where it is the same.
+            exact = _EXACT * np.abs(real) if unit > _EXACT else 0.0
             with quiet():
-                near = np.abs(given - real) <= value.slack.reshape(-1) * unit
+                near = np.abs(given - real) <= slack + exact
             if bool(np.all(near)):
                 found[name] = value
                 apart = np.abs(given - real)[real != 0] / np.abs(real[real != 0])
@@ -120,6 +126,20 @@ def find(
         if len(found) == len(wanted):
             break
     return Folds(found, first, worst)
+
+
+def _held(real: Array, constants: Sequence[Array]) -> Array:
+    """Where a value is a constant of the model already, up to sign and powers of two.
+
+    Nothing was computed there, so nothing was rounded.
+    """
+    same = np.zeros(real.shape, bool)
+    digits = np.abs(np.frexp(real)[0])
+    for constant in constants:
+        if constant.size == real.size:
+            own = np.abs(np.frexp(constant.astype(np.float64).reshape(-1))[0])
+            same |= np.abs(digits - own) <= _EXACT
+    return same
 
 
 def _candidates(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ml_dtypes
@@ -13,6 +13,7 @@ from onebyone.certify.certificate import Verdict
 from onebyone.certify.drawing import Kind
 from onebyone.certify.inputs import truth
 from onebyone.certify.noise import RUNS, SAFETY, UNITS, Distance, distance, is_real, simulate
+from onebyone.certify.peaks import Peak
 from onebyone.certify.ports import Ports, renamed
 from onebyone.certify.runtimes import Outputs, Runtimes
 from onebyone.dialects.protocol import (
@@ -20,9 +21,8 @@ from onebyone.dialects.protocol import (
     Port,
     RuntimeRefusesError,
     RuntimeUnableError,
-    Step,
 )
-from onebyone.kernels.arithmetic import Array, Tensor
+from onebyone.kernels.arithmetic import Array
 from onebyone.kernels.errors import ExecutionError, UnsupportedError
 
 # What a runtime's kernels may lose on top of what a change of the inputs in the last place and its
@@ -30,11 +30,6 @@ from onebyone.kernels.errors import ExecutionError, UnsupportedError
 _FAR = 64.0
 _CHANGES = 4
 _CHANGE_ULPS = 16.0
-# Operators that make infinities of finite numbers without any overflow.
-_INFINITE = frozenset(
-    "cast constant constantofshape div full log masked_fill reciprocal scalar_tensor where "
-    "_to_copy".split()
-)
 # Sums of magnitudes exceed the largest value that is seen.
 _HEADROOM = 64.0
 
@@ -140,6 +135,8 @@ class Judge:
                     fact = f"has shape {list(x.shape)} in the first, {list(y.shape)}"
                 elif is_real(x) != is_real(y):
                     fact = f"is {x.dtype} in the first, {y.dtype}"
+                elif is_real(x) and x.shape == y.shape and np.any(np.isinf(x) & (x == -y)):
+                    fact = "is infinite in the first, of the other sign"
                 else:
                     continue
                 text = f"{p.name} {fact} in the second"
@@ -186,7 +183,7 @@ class Judge:
             spread[n].explains(d) for n, pairs in errors.items() for pair in pairs for d in pair
         ):
             spread = _widened(spread, self._more(self.a, values, exact))
-            both = spread if self.narrow else _widened(spread, self._of_second(values))
+            both = spread if self.narrow else _widened(spread, self._of_second(kind, values, exact))
         self._known = self._known or {n: (spread[n], _scale(exact[n])) for n in exact}
         modes = self.runtimes.modes[-len(mine) :]
         outputs: dict[str, Any] = {}
@@ -243,15 +240,26 @@ class Judge:
         )  # fmt: skip
         return {n: Distance(few[n].gap, max(few[n].flips, flipped[n].flips)) for n in few}
 
-    def _of_second(self, values: Mapping[str, Array]) -> dict[str, Distance]:
-        """The second model's spread, under the names of the first: it may err in its own way."""
+    def _of_second(
+        self, kind: Kind, values: Mapping[str, Array], real: Mapping[str, Array]
+    ) -> dict[str, Distance]:
+        """The second model's spread, under the names of the first: it may err in its own way.
+
+        A form that loses more than half of the digits where the first loses few is no rounding of
+        it, unless the numbers are extreme.
+        """
         other = renamed(values, self.ports)
         try:
             exact = truth(self.b, other, deadline=self.deadline)
             spreads = self._more(self.b, other, exact)
         except (UnsupportedError, ExecutionError):
             return {p.name: Distance() for p, _ in self.ports.outputs}
-        return {p.name: spreads[q.name] for p, q in self.ports.outputs}
+        found: dict[str, Distance] = {}
+        for p, q in self.ports.outputs:
+            most = self._half_the_digits(p) * _scale(real[p.name]) / SAFETY
+            gap = spreads[q.name].gap
+            found[p.name] = replace(spreads[q.name], gap=gap if kind.extreme else min(gap, most))
+        return found
 
     def _overflows(self, values: Mapping[str, Array]) -> bool:
         """Whether a value of either model comes near the ends of its types' range."""
@@ -260,7 +268,7 @@ class Judge:
         infos = [ml_dtypes.finfo(name) for name in types if name in UNITS]
         largest = min((float(info.max) for info in infos), default=np.inf)
         least = max((float(info.tiny) for info in infos), default=0.0)
-        peak = _Peak()
+        peak = Peak()
         try:
             truth(self.a, values, deadline=self.deadline, observe=peak)
             truth(self.b, renamed(values, self.ports), deadline=self.deadline, observe=peak)
@@ -309,31 +317,10 @@ class Judge:
         return Answer(Verdict.UNDECIDED, f"the runtimes' outputs {how}")
 
     def _half_the_digits(self, port: Port) -> float:
-        """The relative error that leaves half of the digits of the coarsest type."""
+        """The relative error that leaves half the digits of the coarsest type."""
         types = {port.dtype, *(c.dtype for c in self.a.constants())}
         coarse = {"int8": 2.0**-8, "uint8": 2.0**-8}
         return max(max(UNITS.get(t, coarse.get(t, 0.0)) for t in types), UNITS["float32"]) ** 0.5
-
-
-class _Peak:
-    """Watches a float64 run for the largest value, infinities that were computed included."""
-
-    def __init__(self) -> None:
-        self.value, self.least = 0.0, np.inf
-        self._infinite: set[str] = set()
-
-    def __call__(self, step: Step, results: list[Tensor | None]) -> None:
-        for name, result in zip(step.outputs, results, strict=False):
-            if not isinstance(result, np.ndarray) or result.dtype.kind != "f":
-                continue
-            finite = np.isfinite(result)
-            size = np.abs(result)
-            self.value = max(self.value, float(np.max(size, initial=0.0, where=finite)))
-            self.least = min(self.least, float(np.min(size, initial=np.inf, where=size > 0)))
-            if np.isinf(result).any():
-                made = step.op.lower() in _INFINITE or not self._infinite.isdisjoint(step.inputs)
-                self._infinite.add(name)
-                self.value = self.value if made else float("inf")
 
 
 def _widened(one: Mapping[str, Distance], other: Mapping[str, Distance]) -> dict[str, Distance]:

@@ -32,19 +32,23 @@ class _Row:
     side: tuple[int, ...]
     other: tuple[int, ...]
 
-    def size(self, role: str, place: int) -> int:
+    def size(self, role: str, place: int, count: int) -> int:
+        """The size of one of ``count`` symbols of a role."""
         if role == "channel":
             return 3
         sizes: tuple[int, ...] = getattr(self, role)
-        step = sizes[-1] - sizes[-2]
-        return (*sizes, *(sizes[-1] + step * n for n in range(1, place + 1)))[place]
+        if count == 1:
+            return min(sizes)
+        step, top = abs(sizes[-1] - sizes[-2]), max(sizes)
+        return (*sizes, *(top + step * n for n in range(1, place + 1)))[place]
 
 
 # Networks that halve their input five times need multiples of 32.
 _ROWS = (
     _Row((2, 3, 4), (64, 96, 128), (6, 7, 9, 10, 11, 13)),
     _Row((1, 2, 3), (32, 64, 96), (8, 12, 16, 20, 24)),
-    _Row((3, 4, 5), (96, 64, 32), (16, 32, 48)),
+    # The first symbol is the largest here, by far.
+    _Row((12, 5, 4, 3), (160, 64, 32), (64, 24, 16, 8)),
     _Row((1, 2, 3), (224, 256, 288), (64, 32, 96)),
     _Row((3, 4, 5), (48, 80, 112), (5, 3, 4)),
 )
@@ -105,7 +109,7 @@ class _Symbols:
         for role in ("batch", "channel", "side", "other"):
             own = [s for s in self.of_role(role) if s not in held.sums]
             for place, symbol in enumerate(own):
-                symbols[symbol] = 1 if symbol in held.ones else row.size(role, place)
+                symbols[symbol] = 1 if symbol in held.ones else row.size(role, place, len(own))
         symbols |= fixed or {}
         for symbol, terms in held.sums.items():
             symbols[symbol] = sum(symbols[term] for term in terms)

@@ -196,7 +196,7 @@ def _indexing() -> Iterator[Pair]:
             "replace": lambda x, i: x.index_put((i,), torch.ones(3, 4)),
             "twice": lambda x, i: x.index_put((i,), 2 * torch.ones(3, 4), accumulate=True),
         },
-        {"index_add": lambda x, i: x.index_add(0, i, torch.ones(3, 4))},
+        {},
         dtypes=kinds,
         ranges=limits,
     )

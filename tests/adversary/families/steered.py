@@ -105,7 +105,6 @@ def _counts() -> Iterator[Pair]:
         ranges={"n": (1.0, 4.0)},
         differ={"rows": "o = Concat<axis=0>(n, '[1]i'); y = Tile(x, o)",
                 "two": "y = Tile(x, '[1, 2]i')"},
-        equal={"max": "m = Max(n, '[1]i'); o = Concat<axis=0>('[1]i', m); y = Tile(x, o)"},
     )  # fmt: skip
     square = "float[2,6] x, int64[1] n => float[a,b] y"
     yield from vary(
