@@ -150,6 +150,11 @@ HINTS: dict[str, list[dict[str, Any]]] = {
     "flip": [{"self": X, "dims": [1]}, {"self": X, "dims": [0, -1]}],
     "full": [{"size": [2, 3], "fill_value": 2.5}, {"size": [2, 3], "fill_value": 3}],
     "gather": [{"self": X, "dim": 1, "index": idx(2, 2, 4, high=2)}],
+    "hstack": [{"tensors": [X, Y]}, {"tensors": [f(3), f(2, seed=1)]}],
+    "narrow": [{"self": X, "dim": 1, "start": 1, "length": 2}, {"self": X, "dim": -1, "start": -3, "length": 2}],
+    "narrow.Tensor": [{"self": X, "dim": 1, "start": k(1), "length": 2}],
+    "take_along_dim": [{"self": X, "indices": idx(2, 2, 4, high=2), "dim": 1}, {"self": X, "indices": idx(1, 2, 1, high=2), "dim": 1}],
+    "pixel_shuffle": [{"self": IMAGE, "upscale_factor": 2}],
     "group_norm": [{"input": IMAGE, "num_groups": 2, **_AFFINE}, {"input": f(2, 4, 3), "num_groups": 4, "eps": 0.2}],
     "index.Tensor": [
         {"self": X, "indices": [None, k([2, 0])]}, {"self": X, "indices": [k([1, 0]), None, k([1, 2])]},

@@ -56,6 +56,7 @@ _LIMITS: dict[str, tuple[Line, ...]] = {
         ("aten view", "unproved", "3 layers field"),
         ("aten view", "unproved", "4 layers field"),
     ),
+    "a start that is a tensor would decide a size": (("aten narrow", "refused", "2 *"),),
     "the runtime leaves dilations out of auto_pad; the standard does not": (
         ("onnx LpPool", "misread", "5 auto_pad=SAME*"),
         ("onnx MaxPool", "misread", "6 *"),

@@ -232,6 +232,7 @@ TABLE: Table = {
     "eq": _compare("=="),
     "erfc": row(lambda ar, x: ar.sub(ar.constant(1.0), ar.function("Erf", x))),
     "expm1": row(elementwise.exp_minus_one),
+    "fix": _function("Trunc"),
     "floor_divide": exact_row(elementwise.divide, *_PAIR, rounding="floor"),
     "fmod": exact_row(elementwise.remainder, *_PAIR, truncated=True),
     "ge": _compare(">="),

@@ -138,6 +138,31 @@ def _cat(call: Call) -> Tensor:
     return join(call.ar, *tensors, axis=call.given["dim"])
 
 
+def _hstack(call: Call) -> Tensor:
+    tensors = list(call.given["tensors"])
+    rank = max(x.ndim for x in tensors)
+    return places.concatenated(call.ar, *tensors, axis=min(rank - 1, 1))
+
+
+def _narrow(call: Call) -> Tensor:
+    x = call.tensor("self")
+    axis, start, length = call.axis(x), call.given["start"], call.given["length"]
+    start = start if isinstance(start, int) else operands.ints(call.ar, start, "a start")[0]
+    start += x.shape[axis] if start < 0 else 0
+    return places.cut(call.ar, x, axis=axis, index=slice(start, start + length))
+
+
+def _pixel_shuffle(call: Call) -> Tensor:
+    """(..., C r^2, H, W) as (..., C, H r, W r)."""
+    x, r = call.tensor("self"), call.given["upscale_factor"]
+    *lead, channels, height, width = x.shape
+    depth, n = channels // (r * r), len(lead)
+    order = (*range(n), *(n + i for i in (0, 3, 1, 4, 2)))
+    split = places.reshaped(call.ar, x, shape=(*lead, depth, r, r, height, width))
+    turned = places.transposed(call.ar, split, order=order)
+    return places.reshaped(call.ar, turned, shape=(*lead, depth, height * r, width * r))
+
+
 def _split(call: Call) -> Result:
     x = call.tensor("self")
     axis = call.axis(x)
@@ -179,6 +204,21 @@ def _take(table: str, index: str) -> Operator:
 def _gather(call: Call) -> Tensor:
     x = call.tensor("self")
     return places.take_elements(call.ar, x, call.tensor("index"), axis=call.axis(x))
+
+
+def _along(call: Call) -> Tensor:
+    x, index = call.tensor("self"), call.tensor("indices")
+    if call.get("dim") is None or index.ndim != x.ndim:
+        raise UnsupportedError("take_along_dim without an axis")
+    axis = call.axis(x)
+    sizes = [
+        n if a == axis else max(m, n)
+        for a, (m, n) in enumerate(zip(x.shape, index.shape, strict=True))
+    ]
+    reach = [m if a == axis else n for a, (m, n) in enumerate(zip(x.shape, sizes, strict=True))]
+    table = places.expanded(call.ar, x, shape=reach)
+    wide = places.expanded(call.ar, index, shape=sizes)
+    return places.take_elements(call.ar, table, wide, axis=axis)
 
 
 def _index(call: Call) -> Tensor:
@@ -252,10 +292,13 @@ TABLE: Table = {
     "flatten": _shaped(lambda call, x: _flat(call, x) if x.ndim else [1]),
     "flip": _flip,
     "gather": _gather,
+    "hstack": _hstack,
     "index": _index,
     "index_select": _take("self", "index"),
     "movedim": _permuted(_moved),
+    "narrow": _narrow,
     "permute": _permuted(_dims),
+    "pixel_shuffle": _pixel_shuffle,
     "ravel": _shaped(lambda call, x: [-1]),
     "repeat": _repeat,
     "repeat_interleave": _repeat_interleave,
@@ -264,6 +307,7 @@ TABLE: Table = {
     "select": _select,
     "slice": _slice,
     "squeeze": _shaped(_squeezed),
+    "take_along_dim": _along,
     "tile": _repeat,
     "transpose": _permuted(_swapped("dim0", "dim1")),
     "tril": _triangle(upper=False),

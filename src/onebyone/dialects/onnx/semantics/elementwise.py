@@ -179,10 +179,10 @@ def cast(
         saturate: whether floats of 8 bits are clipped.
 
     Raises:
-        UnsupportedError: strings, or types that are not understood.
+        UnsupportedError: types that are not understood, or words that spell no number.
     """
     if not ar.is_data(x) and x.dtype.kind not in "biu":
-        raise UnsupportedError("Cast of strings")
+        x = _spelled(x)
     dtype = to.numpy()
     if not to.is_floating_point():
         if dtype.kind not in "biu":
@@ -200,6 +200,16 @@ def cast(
 
     name = dtype.name + ("" if saturate else " without saturation")
     return conversions.cast(ar, x, dtype=real, source=source, target=name, narrow=narrow)
+
+
+def _spelled(words: Array) -> Array:
+    """The numbers that known words spell."""
+    texts = [w.decode() if isinstance(w, bytes) else str(w) for w in words.reshape(-1)]
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        raise UnsupportedError("Cast of words that spell no number") from None
+    return np.array(numbers).reshape(words.shape)
 
 
 def _cast(ar: Arithmetic, call: Call, x: Any) -> Tensor:
