@@ -19,6 +19,9 @@ _POOL = 256
 _TURNS = 4
 _NEIGHBOURS = 30
 _LARGE = 2.0**14
+# Elements of a constant whose rows are compared, and rows that may differ; more show anyway.
+_COMPARED = 1 << 22
+_ROWS = 32
 # A vector of at most this many integers may be the parts that an axis is cut into.
 _PARTS = 8
 
@@ -256,8 +259,23 @@ class Knowledge:
     @staticmethod
     def of(a: Model, b: Model) -> Knowledge:
         """Look through both models."""
-        known = np.array(sorted({abs(float(n)) for n in (*a.numbers(), *b.numbers(), 1.0)}))
-        return Knowledge(a.index_bounds(), known[np.isfinite(known)][:_POOL])
+        rows = _changed_rows(a, b)
+        numbers = {abs(float(n)) for n in (*a.numbers(), *b.numbers(), 1.0)} - rows
+        known = np.array([*sorted(rows), *sorted(numbers)])
+        return Knowledge(a.index_bounds(), np.sort(known[np.isfinite(known)][:_POOL]))
+
+
+def _changed_rows(a: Model, b: Model) -> set[float]:
+    """Rows in which two constants of one name differ: an index that shows it is one of these."""
+    first = {c.name: c for c in a.constants() if 1 < c.size <= _COMPARED and c.shape}
+    rows: set[float] = set()
+    for other in b.constants():
+        mine = first.get(other.name)
+        if mine is None or (mine.shape, mine.dtype) != (other.shape, other.dtype):
+            continue
+        unequal = (mine.read() != other.read()).reshape(mine.shape[0], -1).any(axis=1)
+        rows |= {float(n) for n in np.flatnonzero(unequal)[:_ROWS]}
+    return rows if len(rows) <= _ROWS else set()
 
 
 def draw(
