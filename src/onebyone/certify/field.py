@@ -61,6 +61,7 @@ class _Comparison:
     unused: Collection[str]
     leeway: Leeway = field(init=False)
     folds: folded.Folds = field(default_factory=folded.Folds)
+    guessed: folded.Folds = field(default_factory=folded.Folds)
     fixed: bool = False
     roots: frozenset[int] = frozenset()
 
@@ -216,7 +217,7 @@ def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismat
         return traces, None
     before, first = (c.leeway, c.folds, c.roots), (traces, mismatch)
     if not c.folds.values and (folds := _folds(c, point)).values:
-        c.folds = folds
+        c.folds = c.guessed = folds
         traces = c.run(point)
         mismatch = _parting(c, traces)
     for leeway in c.leeways[c.leeways.index(c.leeway) + 1 :]:
@@ -353,7 +354,7 @@ def _difference(c: _Comparison, shape: Shapes, point: Point, mismatch: Mismatch)
     evidence["first_difference"] = {"first": where.first, "second": where.second}
     same = first.ar.used == second.ar.used
     tried = [point.values, *draws(c.a, c.b, c.ports, shape, c.given, c.seed)]
-    gaps = [real_gap(c.a, c.b, c.ports, values, c.missing, same) for values in tried]
+    gaps = [real_gap(c.a, c.b, c.ports, values, c.missing, same, c.guessed) for values in tried]
     gap, bound = max(gaps, key=excess)
     evidence |= {"float64_difference": gap, "float64_bound": bound}
     if gap > bound:

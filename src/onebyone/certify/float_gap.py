@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 
+from onebyone.certify.folded import Folds
 from onebyone.certify.inputs import Ports, renamed, truth
 from onebyone.certify.noise import SAFETY, UNITS, Distance, deviation, distance, simulate
 from onebyone.dialects.protocol import Constant, Model, Step
@@ -31,6 +31,7 @@ def real_gap(
     values: Mapping[str, Array],
     folded: Mapping[str, float],
     same: bool,
+    folds: Folds | None = None,
     deadline: float | None = None,
 ) -> tuple[float, float]:
     """The float64 difference that exceeds its bound most, and that bound.
@@ -50,16 +51,23 @@ def real_gap(
         values: inputs of the first model by name.
         folded: constants of ``b`` by name, with the relative error that each may carry.
         same: whether both apply the same nonlinear functions.
+        folds: constants of ``b`` that follow from those of ``a``; they get their exact values.
         deadline: ``time.monotonic()`` after which the runs stop.
 
     Returns:
         Both absolute, in the unit of the output; zeros where no output can be compared.
     """
     theirs = renamed(values, ports)
+    exact = None
+    if folds is not None and folds.values and not folds.first:
+        exact = folds.embed
+        folded = {name: error for name, error in folded.items() if name not in folds.values}
+    fractions = _fractions(a)
+    folded = {n: e for n, e in folded.items() if n not in _spelled(b, fractions)}
     computed = _Computed(b, folded)
     x = truth(a, values, deadline=deadline, observe=computed.observe if computed.wanted else None)
-    y = truth(b, theirs, deadline=deadline)
-    same = same and _scalars(a) == _scalars(b)
+    y = truth(b, theirs, deadline=deadline, embed=exact)
+    same = same and fractions == _fractions(b)
     unit, scalars = UNITS["float64"], 0.0 if same else _ROUNDED
     if a.positional != b.positional:
         types = {p.dtype for p, _ in (*ports.inputs, *ports.outputs)}
@@ -122,14 +130,20 @@ def _larger(one: Distance, other: Distance) -> Distance:
     return one.widened(other)
 
 
-def _scalars(model: Model) -> tuple[Counter[tuple[str, float]], set[float]]:
-    """The scalar real constants of a model, each as often as it has it, and its fractions."""
-    constants = Counter(
-        (c.dtype, float(np.ravel(c.real())[0]))
+def _fractions(model: Model) -> set[float]:
+    """The numbers of a model that are not whole."""
+    return {n for n in model.numbers() if n % 1}
+
+
+def _spelled(model: Model, numbers: set[float]) -> set[str]:
+    """Scalar constants that are numbers of another model, perhaps of its attributes."""
+    return {
+        c.name
         for c in model.constants()
-        if c.size == 1 and c.dtype.startswith(("float", "bfloat"))
-    )
-    return constants, {n for n in model.numbers() if n % 1}
+        if c.size == 1
+        and c.dtype.startswith(("float", "bfloat"))
+        and float(np.ravel(c.real())[0]) in numbers
+    }
 
 
 class _Computed:

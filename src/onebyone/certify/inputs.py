@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from onebyone.certify.drawing import draw, draws
 from onebyone.certify.modular import Field
 from onebyone.certify.ports import Ports, Shapes, SignatureError, check_given, pair, renamed
 from onebyone.certify.sizes import shapes
-from onebyone.dialects.protocol import Model, Observer
+from onebyone.dialects.protocol import Embed, Model, Observer
 from onebyone.kernels.arithmetic import Arithmetic, Array, Float64, Tensor
 
 __all__ = [
@@ -45,8 +45,11 @@ def truth(
     *,
     deadline: float | None = None,
     observe: Observer | None = None,
+    embed: Callable[[Arithmetic], Embed] | None = None,
 ) -> dict[str, Array]:
-    """The outputs in float64, by name."""
+    """The outputs in float64, by name; ``embed`` says how constants enter, exactly by default."""
     ar = Float64()
-    outputs = model.run(ar, embedded(ar, values, 0), deadline=deadline, observe=observe)
+    how = None if embed is None else embed(ar)
+    given = embedded(ar, values, 0)
+    outputs = model.run(ar, given, deadline=deadline, observe=observe, embed=how)
     return {name: np.asarray(value) for name, value in outputs.items()}
