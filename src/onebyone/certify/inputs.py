@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from onebyone.certify.drawing import draw, draws
-from onebyone.certify.modular import Field
 from onebyone.certify.ports import Ports, Shapes, SignatureError, check_given, pair, renamed
 from onebyone.certify.sizes import shapes
 from onebyone.dialects.protocol import Embed, Model, Observer
@@ -19,24 +18,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def embedded(ar: Arithmetic, values: Mapping[str, Array], seed: int) -> dict[str, Tensor]:
-    """The inputs in an arithmetic: exact numbers in float64, a random point in a field.
-
-    Args:
-        ar: the arithmetic.
-        values: arrays by name; integers and booleans are exact in any arithmetic.
-        seed: of the random point.
-    """
-    rng = np.random.default_rng(seed)
-    out: dict[str, Tensor] = {}
-    for name, value in values.items():
-        if value.dtype.kind in "biu":
-            out[name] = value
-        elif isinstance(ar, Field):
-            out[name] = ar.random(value.shape, rng)
-        else:
-            out[name] = ar.constant(value.astype(np.float64))
-    return out
+def embedded(ar: Arithmetic, values: Mapping[str, Array]) -> dict[str, Tensor]:
+    """The inputs as data of an arithmetic; integers and booleans as they are."""
+    return {
+        name: value if value.dtype.kind in "biu" else ar.constant(value.astype(np.float64))
+        for name, value in values.items()
+    }
 
 
 def truth(
@@ -50,6 +37,6 @@ def truth(
     """The outputs in float64, by name; ``embed`` says how constants enter, exactly by default."""
     ar = Float64()
     how = None if embed is None else embed(ar)
-    given = embedded(ar, values, 0)
+    given = embedded(ar, values)
     outputs = model.run(ar, given, deadline=deadline, observe=observe, embed=how)
     return {name: np.asarray(value) for name, value in outputs.items()}

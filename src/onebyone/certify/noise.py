@@ -153,7 +153,7 @@ def simulate(
             error = max((constants or {}).get(name, 0.0), scalars if few else 0.0)
             return real * (1.0 + error * rng.uniform(-1.0, 1.0, real.shape)) if error else real
 
-        outputs = model.run(ar, embedded(ar, values, 0), deadline=deadline, embed=embed)
+        outputs = model.run(ar, embedded(ar, values), deadline=deadline, embed=embed)
         for name, value in outputs.items():
             worst[name] = worst[name].widened(distance(np.asarray(value), exact[name]))
     return worst

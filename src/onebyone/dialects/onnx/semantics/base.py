@@ -118,17 +118,6 @@ def row(kernel: Kernel, **floats: float) -> Operator:
     return run
 
 
-def exact_row(fn: Callable[..., Any]) -> Operator:
-    """An operator of exact values alone."""
-
-    def run(ar: Arithmetic, call: Call, *inputs: Any) -> Tensor:
-        if any(map(ar.is_data, inputs)):
-            raise UnsupportedError(f"{call.op} of floating-point data")
-        return fn(*inputs)
-
-    return run
-
-
 def operand_axes(ar: Arithmetic, call: Call, axes: Any) -> list[int] | None:
     """Axes from the attribute (older opsets) or the input; None where absent."""
     value = call.get("axes")
