@@ -96,6 +96,7 @@ def extremum(ring: Ring, members: Sequence[Member], sign: Callable[..., Array]) 
     height = members[0].element.height
     for member in members[1:]:
         height = height.plus(member.element.height)
+    # The centre and a hash of what lies around it are as random as the hash alone: a new variable.
     hashed = ring.after_hash(height)
 
     def spread() -> list[Member]:
@@ -106,7 +107,7 @@ def extremum(ring: Ring, members: Sequence[Member], sign: Callable[..., Array]) 
 
     made = Maximum(len(members), spread)
     dtype = joint(*(m.element for m in members))
-    return Element(out, None, height.plus(hashed), dtype, scale, made)
+    return Element(out, None, hashed, dtype, scale, made)
 
 
 def of_rows(

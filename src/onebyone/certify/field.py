@@ -223,7 +223,7 @@ def _agreeing(c: _Comparison, point: Point) -> tuple[tuple[Trace, Trace], Mismat
     for leeway in c.leeways[c.leeways.index(c.leeway) + 1 :]:
         if mismatch is None:
             break
-        c.leeway = leeway
+        c.leeway, c.roots = leeway, before[2]
         traces = c.run(point)
         mismatch = _parting(c, traces)
         roots = frozenset[int]().union(*(t.ar.roots for t in traces))

@@ -75,12 +75,15 @@ def real_gap(
         # Attributes of a file have float32, also where its tensors have more.
         unit = UNITS["float32"] if "float64" in types else unit
 
+    # What a tool computed from constants, in whatever order, may have lost digits to cancellation.
+    lost = computed.found or any(c.name in folded and c.size > 1 for c in b.constants())
+
     def spread(whole: bool) -> tuple[dict[str, Distance], dict[str, Distance]]:
-        own = None if computed.found else unit
+        own = None if lost else unit
         return (
             simulate(a, values, x, unit=own, scalars=scalars, whole=whole, deadline=deadline),
             simulate(
-                b, theirs, y, unit=unit, scalars=scalars, whole=whole, constants=folded,
+                b, theirs, y, unit=own, scalars=scalars, whole=whole, constants=folded,
                 deadline=deadline,
             ),
         )  # fmt: skip

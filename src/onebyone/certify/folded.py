@@ -240,7 +240,18 @@ def _of_chain(model: Model, chain: Chain, sizes: set[int]) -> Iterator[Value]:
             same = np.broadcast_to(along, real.shape)
             scaled = value(f"{weight.name} {behind}", build, size, same)
             yield scaled
+            yield from _turned(scaled)
             yield from _blocked(scaled)
+
+
+def _turned(value: Value) -> Iterator[Value]:
+    """A matrix the other way round, as ``Gemm`` may have it."""
+    if value.real.ndim == 2:
+        build = value.build
+        yield Value(
+            f"{value.text}, transposed", lambda ar: ar.move(np.transpose, build(ar)),
+            value.real.T, value.slack.T,
+        )  # fmt: skip
 
 
 def _blocked(value: Value) -> Iterator[Value]:

@@ -86,7 +86,7 @@ class Order(Predicates):
             return found
 
         made = extrema.Maximum(len(rows), parts)
-        return Element(out, None, height.plus(self.after_hash(height)), e.dtype, scale, made)
+        return Element(out, None, self.after_hash(height), e.dtype, scale, made)
 
     def maximum(self, a: Tensor, b: Tensor) -> Element:
         x, y = self.of(self.settled(a)), self.of(self.settled(b))
